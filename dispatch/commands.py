@@ -1,0 +1,321 @@
+"""Everything anybody may ask of the engine. One struct a command; the tag is its name on the wire.
+
+Unknown fields are refused (`forbid_unknown_fields`). Field limits that do not depend on state stand here as msgspec
+constraints; everything that does is decided by the engine.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+
+from dispatch.model import Caller, Channel, Place
+
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Text = Annotated[str, msgspec.Meta(max_length=2000)]
+"""2,000 characters: a long statement; longer ones belong in a letter."""
+Reason = Annotated[str, msgspec.Meta(min_length=3, max_length=300)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
+
+
+class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag_field="do"):
+    """Base of all commands."""
+
+
+# --- calls and reports
+
+
+class PresentCall(Command, tag="present_call"):
+    """The telephone exchange says: line `line` is ringing. Starts the 7-minute clock."""
+
+    call_id: Id
+    line: str = ""
+    phone: str | None = None
+    place: Place | None = None
+    rang_at: datetime | None = None
+
+
+class AnswerReport(Command, tag="answer_report"):
+    """A call taker picks up a ringing call, or calls an abandoned one back."""
+
+    report_id: Id
+
+
+class AbandonCall(Command, tag="abandon_call"):
+    """The caller hung up before we knew what and where."""
+
+    report_id: Id
+
+
+class SubmitReport(Command, tag="submit_report"):
+    """What happened and where. Opens an incident at once, or attaches when `incident_id` says which.
+
+    With `report_id` it completes a call that is already known; without, it is a new report.
+    """
+
+    channel: Channel
+    kind: Id
+    place: Place
+    report_id: Id | None = None
+    incident_id: Id | None = None
+    rang_at: datetime | None = None
+    description: Text = ""
+    caller: Caller = Caller()
+    priority: Annotated[int, msgspec.Meta(ge=1, le=3)] | None = None
+    answers: dict[str, str] = {}
+
+
+class LocateReport(Command, tag="locate_report"):
+    """A better position arrived (AML, link); an operator may then relocate the incident with one key."""
+
+    report_id: Id
+    place: Place
+
+
+class AttachReport(Command, tag="attach_report"):
+    report_id: Id
+    incident_id: Id
+
+
+class DetachReport(Command, tag="detach_report"):
+    """Undo of attach: the report opens its own incident again."""
+
+    report_id: Id
+
+
+class DismissReport(Command, tag="dismiss_report"):
+    """Not an emergency: prank, silent, information, other service. Counted, never deleted."""
+
+    report_id: Id
+    reason: Reason
+
+
+# --- incidents
+
+
+class RegradeIncident(Command, tag="regrade_incident"):
+    incident_id: Id
+    reason: Reason
+    kind: Id | None = None
+    priority: Annotated[int, msgspec.Meta(ge=1, le=3)] | None = None
+    version: int | None = None
+
+
+class RelocateIncident(Command, tag="relocate_incident"):
+    incident_id: Id
+    place: Place
+    reason: Reason
+    version: int | None = None
+
+
+class MergeIncident(Command, tag="merge_incident"):
+    """`incident_id` is a duplicate of `into`; its reports and coming units follow."""
+
+    incident_id: Id
+    into: Id
+
+
+class UnmergeIncident(Command, tag="unmerge_incident"):
+    incident_id: Id
+
+
+class CancelIncident(Command, tag="cancel_incident"):
+    incident_id: Id
+    reason: Reason
+
+
+class CloseIncident(Command, tag="close_incident"):
+    incident_id: Id
+    outcome: Reason
+
+
+class ReopenIncident(Command, tag="reopen_incident"):
+    incident_id: Id
+    reason: Reason
+
+
+class NoteIncident(Command, tag="note_incident"):
+    incident_id: Id
+    text: Annotated[str, msgspec.Meta(min_length=1, max_length=2000)]
+
+
+class RaiseAlarm(Command, tag="raise_alarm"):
+    """Send what the plan's next alarm level adds."""
+
+    incident_id: Id
+    reason: Reason
+
+
+class AnswerTriage(Command, tag="answer_triage"):
+    incident_id: Id
+    question: Id
+    answer: Annotated[str, msgspec.Meta(max_length=64)]
+
+
+class ConfirmPlan(Command, tag="confirm_plan"):
+    """The dispatcher's yes to a plan in `confirm` mode."""
+
+    incident_id: Id
+
+
+# --- sending
+
+
+class AssignUnit(Command, tag="assign_unit"):
+    """Send this unit. Choosing another than the recommended one is an override and needs a reason."""
+
+    incident_id: Id
+    unit_id: Id
+    reason: Annotated[str, msgspec.Meta(max_length=300)] = ""
+    version: int | None = None
+
+
+class WithdrawUnit(Command, tag="withdraw_unit"):
+    """Stand a coming unit down."""
+
+    assignment_id: Id
+    reason: Reason
+
+
+# --- units
+
+
+class StartDuty(Command, tag="start_duty"):
+    unit_id: Id
+    crew: Annotated[list[Name], msgspec.Meta(max_length=12)] = []
+    place: Place | None = None
+    device_at: datetime | None = None
+
+
+class EndDuty(Command, tag="end_duty"):
+    unit_id: Id
+    device_at: datetime | None = None
+
+
+class ReceiptJob(Command, tag="receipt_job"):
+    """A device says: the job was `delivered` to it, or `seen` by the crew."""
+
+    assignment_id: Id
+    step: Annotated[str, msgspec.Meta(pattern="^(delivered|seen)$")]
+    device_at: datetime | None = None
+
+
+class AcknowledgeJob(Command, tag="acknowledge_job"):
+    assignment_id: Id
+    device_at: datetime | None = None
+
+
+class DeclineJob(Command, tag="decline_job"):
+    assignment_id: Id
+    reason: Reason
+    device_at: datetime | None = None
+
+
+class ReportEnRoute(Command, tag="report_en_route"):
+    """Wheels rolling."""
+
+    assignment_id: Id
+    device_at: datetime | None = None
+
+
+class ReportAtScene(Command, tag="report_at_scene"):
+    """Arrived. `by` keeps button, geofence and dispatcher apart; a geofence alone only proposes, never sets."""
+
+    assignment_id: Id
+    by: Annotated[str, msgspec.Meta(pattern="^(button|geofence|dispatcher)$")] = "button"
+    device_at: datetime | None = None
+
+
+class ReportAtPatient(Command, tag="report_at_patient"):
+    assignment_id: Id
+    device_at: datetime | None = None
+
+
+class ReportTransporting(Command, tag="report_transporting"):
+    assignment_id: Id
+    hospital_id: Id | None = None
+    device_at: datetime | None = None
+
+
+class ReportAtHospital(Command, tag="report_at_hospital"):
+    assignment_id: Id
+    device_at: datetime | None = None
+
+
+class ReportClear(Command, tag="report_clear"):
+    """The unit is free again."""
+
+    assignment_id: Id
+    device_at: datetime | None = None
+
+
+class TakeOutOfService(Command, tag="take_out_of_service"):
+    unit_id: Id
+    reason: Reason
+    device_at: datetime | None = None
+
+
+class ReturnToService(Command, tag="return_to_service"):
+    unit_id: Id
+    device_at: datetime | None = None
+
+
+class PlaceUnit(Command, tag="place_unit"):
+    """A dispatcher moves a radio-only unit on the map. GPS fixes do not come this way; see `Engine.fix`."""
+
+    unit_id: Id
+    place: Place
+
+
+class OrderMove(Command, tag="order_move"):
+    """Send a free unit to stand at a post (move-up)."""
+
+    unit_id: Id
+    post: Id
+    reason: Annotated[str, msgspec.Meta(max_length=300)] = ""
+
+
+class Wake(Command, tag="wake"):
+    """The clock: something in `next_deadline` has come. Given by drivers only, never over the wire."""
+
+
+AnyCommand = (
+    PresentCall
+    | AnswerReport
+    | AbandonCall
+    | SubmitReport
+    | LocateReport
+    | AttachReport
+    | DetachReport
+    | DismissReport
+    | RegradeIncident
+    | RelocateIncident
+    | MergeIncident
+    | UnmergeIncident
+    | CancelIncident
+    | CloseIncident
+    | ReopenIncident
+    | NoteIncident
+    | RaiseAlarm
+    | AnswerTriage
+    | ConfirmPlan
+    | AssignUnit
+    | WithdrawUnit
+    | StartDuty
+    | EndDuty
+    | ReceiptJob
+    | AcknowledgeJob
+    | DeclineJob
+    | ReportEnRoute
+    | ReportAtScene
+    | ReportAtPatient
+    | ReportTransporting
+    | ReportAtHospital
+    | ReportClear
+    | TakeOutOfService
+    | ReturnToService
+    | PlaceUnit
+    | OrderMove
+)

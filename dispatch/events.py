@@ -1,0 +1,445 @@
+"""Everything that can have happened. The journal holds these for ever, so a kind's meaning never changes.
+
+A kind that must change gets a new tag (`..._v2`) and an up-caster in `journal.py`; old journals always replay.
+Every event names its subject by id, so a reader needs no other table to understand one line.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from dispatch.model import Actor, Caller, Channel, Place
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind"):
+    """Base of all events."""
+
+
+# --- calls and reports
+
+
+class CallPresented(Event, tag="call_presented"):
+    report_id: str
+    call_id: str
+    rang_at: datetime
+    line: str = ""
+    caller: Caller = Caller()
+    place: Place | None = None
+    repeat_of: str | None = None
+
+
+class ReportAnswered(Event, tag="report_answered"):
+    report_id: str
+
+
+class CallAbandoned(Event, tag="call_abandoned"):
+    report_id: str
+
+
+class ReportSubmitted(Event, tag="report_submitted"):
+    """`rang_at` stands only when this event creates the report (no ring was seen before)."""
+
+    report_id: str
+    channel: Channel
+    incident_kind: str
+    place: Place
+    description: str = ""
+    caller: Caller = Caller()
+    rang_at: datetime | None = None
+    answers: dict[str, str] = {}
+
+
+class ReportLocated(Event, tag="report_located"):
+    report_id: str
+    place: Place
+
+
+class ReportAttached(Event, tag="report_attached"):
+    report_id: str
+    incident_id: str
+    score: float | None = None
+    """Likeness of a duplicate, 0..1, when the engine proposed it."""
+
+
+class ReportDetached(Event, tag="report_detached"):
+    report_id: str
+    incident_id: str
+
+
+class ReportDismissed(Event, tag="report_dismissed"):
+    report_id: str
+    reason: str
+
+
+class DuplicateSuspected(Event, tag="duplicate_suspected"):
+    """A new incident looks like an open one; a person decides."""
+
+    incident_id: str
+    like: str
+    score: float
+    distance_m: float
+
+
+# --- incidents
+
+
+class IncidentOpened(Event, tag="incident_opened"):
+    incident_id: str
+    report_id: str
+    incident_kind: str
+    priority: int
+    place: Place
+    first_ring_at: datetime
+    plan: str
+    mode: str
+    required: list[str]
+    """Capabilities the plan wants, one entry a unit, in plan order (alternatives joined by `|`)."""
+    zone: str | None = None
+    why: str = ""
+    """Reason of the priority: kind's default, triage or operator."""
+
+
+class IncidentRegraded(Event, tag="incident_regraded"):
+    incident_id: str
+    incident_kind: str
+    priority: int
+    kind_before: str
+    priority_before: int
+    plan: str
+    required: list[str]
+    reason: str
+
+
+class IncidentRelocated(Event, tag="incident_relocated"):
+    incident_id: str
+    place: Place
+    place_before: Place
+    zone: str | None
+    reason: str
+
+
+class IncidentMerged(Event, tag="incident_merged"):
+    incident_id: str
+    into: str
+    reports: list[str]
+    assignments: list[str]
+    """Coming units that now go to `into`."""
+
+
+class IncidentUnmerged(Event, tag="incident_unmerged"):
+    incident_id: str
+    out_of: str
+    reports: list[str]
+    assignments: list[str]
+    first_ring_at: datetime
+    """Earliest ring of the reports the other incident keeps."""
+
+
+class IncidentCancelled(Event, tag="incident_cancelled"):
+    incident_id: str
+    reason: str
+
+
+class IncidentClosed(Event, tag="incident_closed"):
+    incident_id: str
+    outcome: str
+
+
+class IncidentReopened(Event, tag="incident_reopened"):
+    incident_id: str
+    reason: str
+
+
+class IncidentNoted(Event, tag="incident_noted"):
+    incident_id: str
+    text: str
+
+
+class AlarmRaised(Event, tag="alarm_raised"):
+    incident_id: str
+    level: int
+    required: list[str]
+    reason: str
+
+
+class TriageAnswered(Event, tag="triage_answered"):
+    incident_id: str
+    question: str
+    answer: str
+
+
+class PlanConfirmed(Event, tag="plan_confirmed"):
+    incident_id: str
+
+
+class PlanShort(Event, tag="plan_short"):
+    """Part of the plan cannot be filled now; says why and when it is tried again."""
+
+    incident_id: str
+    missing: list[str]
+    why: str
+    retry_at: datetime
+
+
+class ResponseAtRisk(Event, tag="response_at_risk"):
+    """Predicted to be late while something can still be done."""
+
+    incident_id: str
+    deadline: datetime
+    chance: float
+    """P(first capable unit at scene <= deadline), 0..1."""
+    predicted_at: datetime | None = None
+    remedy: str = ""
+    remedy_unit: str | None = None
+    gain_s: float | None = None
+
+
+class ResponseLate(Event, tag="response_late"):
+    """The 420 s have passed with nobody capable at the scene."""
+
+    incident_id: str
+    deadline: datetime
+
+
+# --- sending
+
+
+class Candidates(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Every unit considered for one place in the plan, column by column, best first.
+
+    Kept with positions so that the choice can be checked and repeated years later. `chance` is
+    P(arrival <= deadline), `verdict` a code from `assign.VERDICTS` with a sentence in both languages.
+    """
+
+    unit_ids: list[str]
+    eta_s: list[float | None]
+    chance: list[float]
+    verdict: list[str]
+    cost: list[float] = []
+    lon: list[float] = []
+    lat: list[float] = []
+    fix_age_s: list[float | None] = []
+
+
+class UnitRecommended(Event, tag="unit_recommended"):
+    incident_id: str
+    capability: str
+    chosen: str | None
+    candidates: Candidates
+    policy: str
+    router: str
+    approximate: bool = False
+
+
+class UnitAssigned(Event, tag="unit_assigned"):
+    assignment_id: str
+    incident_id: str
+    unit_id: str
+    capability: str
+    eta_s: float | None
+    sd_s: float
+    ack_due_at: datetime
+    first: bool = True
+    """Whether its arrival is a capable first response."""
+    override: bool = False
+    reason: str = ""
+    diverted_from: str | None = None
+    """The assignment this unit left for this one."""
+
+
+class UnitRealerted(Event, tag="unit_realerted"):
+    assignment_id: str
+    alerts: int
+    ack_due_at: datetime
+
+
+class VoiceTaskRaised(Event, tag="voice_task_raised"):
+    """No device answers: somebody must use the radio."""
+
+    assignment_id: str
+    unit_id: str
+    incident_id: str
+
+
+class JobReceipted(Event, tag="job_receipted"):
+    assignment_id: str
+    step: str
+    device_at: datetime | None = None
+
+
+class JobAcknowledged(Event, tag="job_acknowledged"):
+    assignment_id: str
+    device_at: datetime | None = None
+
+
+class JobDeclined(Event, tag="job_declined"):
+    assignment_id: str
+    unit_id: str
+    incident_id: str
+    reason: str
+    device_at: datetime | None = None
+
+
+class JobUnanswered(Event, tag="job_unanswered"):
+    """No acknowledgement after every alert: the next unit goes, this one is out of service until heard from."""
+
+    assignment_id: str
+    unit_id: str
+    incident_id: str
+
+
+class UnitWithdrawn(Event, tag="unit_withdrawn"):
+    assignment_id: str
+    unit_id: str
+    incident_id: str
+    reason: str
+
+
+class UnitEnRoute(Event, tag="unit_en_route"):
+    assignment_id: str
+    device_at: datetime | None = None
+
+
+class ArrivalProposed(Event, tag="arrival_proposed"):
+    """The geofence says so; the crew has not confirmed."""
+
+    assignment_id: str
+    device_at: datetime | None = None
+
+
+class UnitAtScene(Event, tag="unit_at_scene"):
+    assignment_id: str
+    unit_id: str
+    incident_id: str
+    by: str
+    device_at: datetime | None = None
+
+
+class UnitAtPatient(Event, tag="unit_at_patient"):
+    assignment_id: str
+    device_at: datetime | None = None
+
+
+class UnitTransporting(Event, tag="unit_transporting"):
+    assignment_id: str
+    hospital_id: str | None = None
+    device_at: datetime | None = None
+    why: str = ""
+
+
+class UnitAtHospital(Event, tag="unit_at_hospital"):
+    assignment_id: str
+    device_at: datetime | None = None
+
+
+class UnitCleared(Event, tag="unit_cleared"):
+    assignment_id: str
+    unit_id: str
+    incident_id: str
+    device_at: datetime | None = None
+
+
+# --- units
+
+
+class DutyStarted(Event, tag="duty_started"):
+    unit_id: str
+    crew: list[str]
+    place: Place | None = None
+    device_at: datetime | None = None
+
+
+class DutyEnded(Event, tag="duty_ended"):
+    unit_id: str
+    device_at: datetime | None = None
+
+
+class UnitOutOfService(Event, tag="unit_out_of_service"):
+    unit_id: str
+    reason: str
+    device_at: datetime | None = None
+
+
+class UnitReturned(Event, tag="unit_returned"):
+    unit_id: str
+    device_at: datetime | None = None
+
+
+class UnitPlaced(Event, tag="unit_placed"):
+    unit_id: str
+    place: Place
+
+
+class MoveOrdered(Event, tag="move_ordered"):
+    unit_id: str
+    post: str
+    gain: float | None = None
+    """Expected share of demand newly reachable in time, 0..1; None when a person ordered it."""
+    reason: str = ""
+
+
+AnyEvent = (
+    CallPresented
+    | ReportAnswered
+    | CallAbandoned
+    | ReportSubmitted
+    | ReportLocated
+    | ReportAttached
+    | ReportDetached
+    | ReportDismissed
+    | DuplicateSuspected
+    | IncidentOpened
+    | IncidentRegraded
+    | IncidentRelocated
+    | IncidentMerged
+    | IncidentUnmerged
+    | IncidentCancelled
+    | IncidentClosed
+    | IncidentReopened
+    | IncidentNoted
+    | AlarmRaised
+    | TriageAnswered
+    | PlanConfirmed
+    | PlanShort
+    | ResponseAtRisk
+    | ResponseLate
+    | UnitRecommended
+    | UnitAssigned
+    | UnitRealerted
+    | VoiceTaskRaised
+    | JobReceipted
+    | JobAcknowledged
+    | JobDeclined
+    | JobUnanswered
+    | UnitWithdrawn
+    | UnitEnRoute
+    | ArrivalProposed
+    | UnitAtScene
+    | UnitAtPatient
+    | UnitTransporting
+    | UnitAtHospital
+    | UnitCleared
+    | DutyStarted
+    | DutyEnded
+    | UnitOutOfService
+    | UnitReturned
+    | UnitPlaced
+    | MoveOrdered
+)
+
+
+class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line of a region's journal. `seq` has no gaps; `at` never runs back."""
+
+    region: str
+    seq: int
+    at: datetime
+    actor: Actor
+    event: AnyEvent
+    command_id: str | None = None
+    """Idempotency key of the command that caused it."""
+
+
+KINDS: dict[str, type[Event]] = {str(t.__struct_config__.tag): t for t in AnyEvent.__args__}

@@ -1,0 +1,270 @@
+"""The things an emergency is made of, as they stand in memory: reports, incidents, units, assignments.
+
+Plain structs without behaviour. They change only in `fold.py`, by applying events. Times are aware UTC datetimes,
+positions are WGS84 degrees, durations are seconds. A unit's place in a job is *one* fact, its active assignment's
+state, so crew and unit can never drift apart.
+"""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime
+
+import msgspec
+
+Priority = int
+"""1 = life at risk now (the 7-minute promise), 2 = urgent, 3 = can wait. Set by the kind, raised or lowered by triage."""
+
+PRIORITIES: tuple[Priority, ...] = (1, 2, 3)
+
+
+class Rejected(Exception):
+    """A user's mistake: the command is refused and nothing has changed.
+
+    `code` is stable and machine-readable, `field` names what to mend, `detail` gives figures for the translated text.
+    """
+
+    def __init__(self, code: str, field: str | None = None, **detail: object) -> None:
+        super().__init__(code if field is None else f"{code}: {field}")
+        self.code = code
+        self.field = field
+        self.detail = detail
+
+
+class Channel(enum.StrEnum):
+    """How a report reached us."""
+
+    CALL = "call"
+    WEB = "web"
+    APP = "app"
+    PARTNER = "partner"
+    RADIO = "radio"
+
+
+class ReportState(enum.StrEnum):
+    RINGING = "ringing"  # -> answered, abandoned, submitted
+    ANSWERED = "answered"  # -> submitted, abandoned (caller hung up before saying where), dismissed
+    ABANDONED = "abandoned"  # -> answered (called back), dismissed
+    SUBMITTED = "submitted"  # what and where are known, no incident yet -> attached, dismissed
+    ATTACHED = "attached"  # -> submitted (detached), attached (merge moves it)
+    DISMISSED = "dismissed"  # prank, information, not an emergency; -> submitted (it was one after all)
+
+
+class IncidentState(enum.StrEnum):
+    WAITING = "waiting"  # no unit committed -> dispatched, cancelled, closed, merged
+    DISPATCHED = "dispatched"  # -> waiting (last unit withdrawn), on_scene, cancelled, closed, merged
+    ON_SCENE = "on_scene"  # somebody has arrived -> closed, merged
+    CLOSED = "closed"  # -> reopened as waiting or on_scene
+    CANCELLED = "cancelled"  # -> reopened as waiting
+    MERGED = "merged"  # a duplicate of another incident -> un-merged to what it was
+
+
+OPEN_STATES = frozenset({IncidentState.WAITING, IncidentState.DISPATCHED, IncidentState.ON_SCENE})
+
+
+class UnitState(enum.StrEnum):
+    OFF_DUTY = "off_duty"  # -> available
+    AVAILABLE = "available"  # -> committed, off_duty, out_of_service
+    COMMITTED = "committed"  # serves exactly one assignment -> available, out_of_service (breakdown)
+    OUT_OF_SERVICE = "out_of_service"  # -> available, off_duty
+
+
+class AssignmentState(enum.StrEnum):
+    ALERTED = "alerted"  # -> acknowledged, declined, unanswered, withdrawn, en_route
+    ACKNOWLEDGED = "acknowledged"  # -> en_route, at_scene, withdrawn, declined
+    EN_ROUTE = "en_route"  # -> at_scene, withdrawn
+    AT_SCENE = "at_scene"  # -> transporting, cleared
+    TRANSPORTING = "transporting"  # -> at_hospital, cleared
+    AT_HOSPITAL = "at_hospital"  # -> cleared
+    CLEARED = "cleared"
+    DECLINED = "declined"
+    UNANSWERED = "unanswered"
+    WITHDRAWN = "withdrawn"
+
+
+ACTIVE_ASSIGNMENT_STATES = frozenset(
+    {
+        AssignmentState.ALERTED,
+        AssignmentState.ACKNOWLEDGED,
+        AssignmentState.EN_ROUTE,
+        AssignmentState.AT_SCENE,
+        AssignmentState.TRANSPORTING,
+        AssignmentState.AT_HOSPITAL,
+    }
+)
+COMING_STATES = frozenset({AssignmentState.ALERTED, AssignmentState.ACKNOWLEDGED, AssignmentState.EN_ROUTE})
+"""States of a unit that is meant to arrive and has not yet; only these may be withdrawn or diverted."""
+
+
+class LocationSource(enum.StrEnum):
+    """Who says so; the screen shows it beside the accuracy."""
+
+    DEVICE = "device"  # the reporting phone's own position
+    AML = "aml"  # Advanced Mobile Location, ETSI TS 103 625
+    LINK = "link"  # position shared by a link we sent
+    OPERATOR = "operator"  # map click or gazetteer
+    PARTNER = "partner"
+
+
+class Place(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A point and how much it can be trusted."""
+
+    lon: float
+    lat: float
+    accuracy_m: float | None = None
+    source: LocationSource = LocationSource.OPERATOR
+    address: str = ""
+
+
+class Caller(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Personal data of who reported. Never logged; masked by role; every reading is audited."""
+
+    phone: str | None = None
+    name: str | None = None
+
+
+class Position(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A unit's latest fix. `fixed_at` is the device's time, `received_at` ours."""
+
+    lon: float
+    lat: float
+    fixed_at: datetime
+    received_at: datetime
+    accuracy_m: float | None = None
+    speed_mps: float | None = None
+    heading_deg: float | None = None
+    source: str = "device"
+
+
+class Report(msgspec.Struct):
+    """One call or message about something happening. Its clock starts at `rang_at`, the first ring."""
+
+    report_id: str
+    channel: Channel
+    state: ReportState
+    rang_at: datetime
+    received_at: datetime
+    answered_at: datetime | None = None
+    submitted_at: datetime | None = None
+    ended_at: datetime | None = None
+    kind: str | None = None
+    place: Place | None = None
+    description: str = ""
+    caller: Caller = Caller()
+    call_id: str | None = None
+    incident_id: str | None = None
+    answered_by: str | None = None
+    dismissed_for: str | None = None
+    repeat_of: str | None = None
+    """The earlier abandoned call of the same number, if any: repeat callers jump the queue."""
+
+
+class Incident(msgspec.Struct):
+    """One emergency, however many report it. `first_ring_at` is the earliest ring of all its reports, for ever."""
+
+    incident_id: str
+    kind: str
+    priority: Priority
+    highest_priority: Priority
+    place: Place
+    state: IncidentState
+    first_ring_at: datetime
+    opened_at: datetime
+    plan: str
+    """Which response plan it was opened under."""
+    mode: str
+    """How the plan sends: `auto`, `pre_alert` or `confirm`."""
+    alarm_level: int = 1
+    zone: str | None = None
+    """Kecamatan code, for statistics and area plans."""
+    report_ids: list[str] = []
+    assignment_ids: list[str] = []
+    """Every assignment ever made, in order; the active ones are found by their state."""
+    first_assigned_at: datetime | None = None
+    first_at_scene_at: datetime | None = None
+    first_capable_at_scene_at: datetime | None = None
+    warned_at: datetime | None = None
+    breached_at: datetime | None = None
+    retry_at: datetime | None = None
+    """When an unfilled plan is tried again."""
+    unfilled: list[str] = []
+    """Capabilities still missing, in plan order."""
+    confirmed: bool = True
+    """False while a `confirm` plan waits for the dispatcher's yes."""
+    merged_into: str | None = None
+    state_before_merge: IncidentState | None = None
+    ended_at: datetime | None = None
+    outcome: str | None = None
+    triage: dict[str, str] = {}
+    version: int = 0
+    """Counts changes; commands may carry the version they saw (compare-and-set)."""
+
+
+class Unit(msgspec.Struct):
+    """A vehicle or team that can be sent."""
+
+    unit_id: str
+    unit_type: str
+    agency: str
+    state: UnitState = UnitState.OFF_DUTY
+    capabilities: frozenset[str] = frozenset()
+    mode: str = "lights"
+    """Which travel-time set its vehicle class drives by."""
+    home_post: str | None = None
+    post: str | None = None
+    """Where it stands or is heading while available."""
+    moving_up_since: datetime | None = None
+    assignment_id: str | None = None
+    next_assignment_id: str | None = None
+    crew: list[str] = []
+    since: datetime | None = None
+    position: Position | None = None
+    """Latest fix; not journaled, so not part of the digest."""
+    out_of_service_for: str | None = None
+    moves_today: int = 0
+    duty_since: datetime | None = None
+
+
+class Assignment(msgspec.Struct):
+    """One unit sent to one incident, with the time of every step. `device_at` keeps what the phone said, by step."""
+
+    assignment_id: str
+    incident_id: str
+    unit_id: str
+    capability: str
+    state: AssignmentState
+    assigned_at: datetime
+    assigned_by: str
+    eta_s: float | None = None
+    """Predicted turnout + travel at the moment of assignment; None when unreachable by road."""
+    arrival_sd_s: float = 0.0
+    ack_due_at: datetime | None = None
+    alerts: int = 1
+    delivered_at: datetime | None = None
+    seen_at: datetime | None = None
+    acknowledged_at: datetime | None = None
+    en_route_at: datetime | None = None
+    at_scene_at: datetime | None = None
+    geofence_at: datetime | None = None
+    at_patient_at: datetime | None = None
+    transporting_at: datetime | None = None
+    at_hospital_at: datetime | None = None
+    ended_at: datetime | None = None
+    hospital_id: str | None = None
+    reason: str = ""
+    device_at: dict[str, datetime] = {}
+
+
+class Actor(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who gave a command: kept with every event."""
+
+    role: str
+    """`call_taker`, `dispatcher`, `supervisor`, `crew`, `manager`, `auditor`, `admin`, `citizen`, `partner`, `system`."""
+    name: str
+    """Account name, unit id or `engine`; never a citizen's name."""
+
+    def __str__(self) -> str:
+        return f"{self.role}:{self.name}"
+
+
+ENGINE = Actor(role="system", name="engine")

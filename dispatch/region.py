@@ -1,0 +1,152 @@
+"""A region: everything about one city that the engine needs and no code may know.
+
+These are the validated shapes. `pack.py` reads them from a folder `regions/<name>/`; simulators and the replay build
+them in memory. A region is immutable while a server runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+AUTO = "auto"  # sends at once; the dispatcher may undo
+PRE_ALERT = "pre_alert"  # alerts at once, sends when the dispatcher or the clock confirms
+CONFIRM = "confirm"  # waits for the dispatcher
+MODES = (AUTO, PRE_ALERT, CONFIRM)
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """A kind of report, e.g. `laka` (traffic accident)."""
+
+    code: str
+    name_id: str
+    name_en: str
+    priority: int
+    agency: str
+    keywords: tuple[str, ...] = ()
+    medical: bool = False
+    transport_share: float = 0.0
+    """Share of incidents that end in a transport; for simulation only."""
+
+
+class UnitType(msgspec.Struct, frozen=True):
+    code: str
+    letter: str
+    name_id: str
+    name_en: str
+    capabilities: frozenset[str]
+    mode: str
+    turnout_day_s: float
+    turnout_night_s: float
+    transport: bool = False
+
+
+class Post(msgspec.Struct, frozen=True):
+    code: str
+    name: str
+    kind: str
+    lon: float
+    lat: float
+    capacity: int = 3
+    street: bool = False
+    """A waiting point on the street rather than a building."""
+
+
+class UnitSpec(msgspec.Struct, frozen=True):
+    unit_id: str
+    unit_type: str
+    agency: str
+    home_post: str
+
+
+class Hospital(msgspec.Struct, frozen=True):
+    code: str
+    name: str
+    lon: float
+    lat: float
+    emergency: bool = True
+    capabilities: frozenset[str] = frozenset()
+
+
+class Zone(msgspec.Struct, frozen=True):
+    """A kecamatan: unit of area plans and of every published table."""
+
+    code: str
+    name: str
+    lon: float
+    lat: float
+    population: int
+    area_km2: float
+    wing: str = ""
+
+
+class Agency(msgspec.Struct, frozen=True):
+    code: str
+    name: str
+    phone: str = ""
+
+
+class Slot(msgspec.Struct, frozen=True):
+    """One place in a response plan: `count` units, each having one of `capabilities` (first is preferred)."""
+
+    capabilities: tuple[str, ...]
+    count: int = 1
+    first: bool = True
+    """Counts as a capable first response (stops the 7-minute clock)."""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """A run card: which units go to a kind of incident, and how. The first matching plan in pack order wins."""
+
+    code: str
+    kinds: frozenset[str]
+    slots: tuple[Slot, ...]
+    priorities: frozenset[int] = frozenset({1, 2, 3})
+    zones: frozenset[str] = frozenset()
+    """Empty = everywhere."""
+    hours: tuple[int, int] = (0, 24)
+    """Local hours [from, to); may wrap around midnight."""
+    mode: str = AUTO
+    alarms: tuple[tuple[Slot, ...], ...] = ()
+    """What each further alarm level adds: alarms[0] is level 2."""
+    optional_agencies: tuple[str, ...] = ()
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """Times and sizes the city may set; each default says where it comes from."""
+
+    target_s: float = 420.0  # founding text of Command Center 112: 7 minutes from receipt
+    warn_left_s: float = 180.0  # a remedy needs about three minutes of driving to be worth sending
+    ack_timeout_s: float = 30.0  # half of the 60 s turnout of NFPA 1710
+    ack_alerts_max: int = 2  # alerted twice, then the next unit goes
+    retry_s: float = 15.0  # how often an unfilled plan is tried again
+    answer_due_s: float = 10.0  # NFPA 1225: 90 % answered within 10 s
+    duplicate_radius_m: float = 250.0
+    duplicate_window_s: float = 1800.0
+    fix_stale_s: float = 120.0  # an older fix is shown and ranked as uncertain
+    candidates_max: int | None = None
+    """Candidates priced exactly per slot; None = every unit (live). Simulations may bound it."""
+
+
+class Region(msgspec.Struct, frozen=True):
+    code: str
+    name: str
+    utc_offset_h: float
+    bbox: tuple[float, float, float, float]
+    """west, south, east, north: positions outside are refused."""
+    kinds: Mapping[str, Kind]
+    unit_types: Mapping[str, UnitType]
+    units: Mapping[str, UnitSpec]
+    posts: Mapping[str, Post]
+    hospitals: Mapping[str, Hospital]
+    plans: tuple[Plan, ...]
+    zones: Mapping[str, Zone] = {}
+    agencies: Mapping[str, Agency] = {}
+    limits: Limits = Limits()
+    policy: str = "closest"
+    """Name of the dispatch policy; see `dispatch/policies`."""
+
+    def contains(self, lon: float, lat: float) -> bool:
+        west, south, east, north = self.bbox
+        return west <= lon <= east and south <= lat <= north
