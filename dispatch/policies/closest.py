@@ -1,0 +1,81 @@
+"""Send whoever is there first: the rule of most control rooms and the yardstick for everything else.
+
+With `redispatch`, a priority-1 call may also take a unit that is on its way to something less urgent (JEMSS's rule;
+van den Berg & van Essen, "Comparison of static ambulance location models", 2019, use the same baseline).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from dispatch.policies.view import Choice, Move, Need, View
+
+CANDIDATES_KEPT = 8
+"""Ranked units kept with a choice; more than anybody reads on a screen."""
+
+
+class Closest:
+    """Open needs in order of (priority, first ring); each gets the soonest free capable unit."""
+
+    cites = (
+        "common practice; baseline of Jagtenberg, Bhulai & van der Mei (2015), Operations Research for Health Care 4"
+    )
+    period_s: float | None = None
+
+    def __init__(self, redispatch: bool = False) -> None:
+        self.redispatch = redispatch
+        self.name = "closest+redispatch" if redispatch else "closest"
+
+    def assign(self, view: View) -> Sequence[Choice]:
+        needs = view.open_needs()
+        if not needs:
+            return ()
+        taken: set[str] = set()
+        choices: list[Choice] = []
+        bumped: list[Need] = []
+        for need in needs:
+            choice = self._choose(view, need, taken, bumped)
+            if choice is not None:
+                taken.add(choice.unit_id)
+                choices.append(choice)
+        # A job that lost its unit is offered to the rest at once, in the same order of urgency.
+        while bumped:
+            bumped.sort(key=lambda need: (need.priority, need.rang_at, need.incident_id, need.slot))
+            choice = self._choose(view, bumped.pop(0), taken, bumped)
+            if choice is not None:
+                taken.add(choice.unit_id)
+                choices.append(choice)
+        return choices
+
+    def _choose(self, view: View, need: Need, taken: set[str], bumped: list[Need]) -> Choice | None:
+        pool: Sequence[str] | None = None
+        by_unit: dict[str, Need] = {}
+        if self.redispatch and need.priority == 1:
+            by_unit = {
+                other.coming: other
+                for other in view.coming_needs()
+                if other.priority > 1 and other.coming is not None and other.coming not in taken
+            }
+        if by_unit:
+            pool = sorted({*view.free_units(), *by_unit})
+        arrivals = view.arrivals(need, pool, k=CANDIDATES_KEPT + len(taken))
+        for arrival in arrivals:
+            if arrival.unit_id in taken:
+                continue
+            left = by_unit.get(arrival.unit_id)
+            if left is not None:
+                bumped.append(msgspec.structs.replace(left, coming=None, coming_since=None))
+            return Choice(
+                incident_id=need.incident_id,
+                slot=need.slot,
+                unit_id=arrival.unit_id,
+                eta_s=arrival.eta_s,
+                why="diverted_up" if left is not None else "soonest",
+                candidates=tuple(arrivals[:CANDIDATES_KEPT]),
+            )
+        return None
+
+    def relocate(self, view: View) -> Sequence[Move]:
+        return ()
