@@ -28,6 +28,16 @@ class Kind(msgspec.Struct, frozen=True):
     medical: bool = False
     transport_share: float = 0.0
     """Share of incidents that end in a transport; for simulation only."""
+    related: tuple[str, ...] = ()
+    """Kinds under which other callers may report the same event; see `Region.are_related`."""
+
+
+class Capability(msgspec.Struct, frozen=True):
+    """What a unit can do, e.g. `ambulance`. Plans ask for capabilities, never for unit types."""
+
+    code: str
+    name_id: str
+    name_en: str
 
 
 class UnitType(msgspec.Struct, frozen=True):
@@ -113,6 +123,40 @@ class Plan(msgspec.Struct, frozen=True):
     optional_agencies: tuple[str, ...] = ()
 
 
+class Answer(msgspec.Struct, frozen=True):
+    """One answer a call taker may pick. `score` adds to the question set's sum; `advice` is read out to the caller."""
+
+    code: str
+    name_id: str
+    name_en: str
+    score: int = 0
+    advice_id: str = ""
+    advice_en: str = ""
+
+
+class Question(msgspec.Struct, frozen=True):
+    """One triage question. Asked only when question `when_question` (earlier in the set) got one of `when_answers`."""
+
+    code: str
+    text_id: str
+    text_en: str
+    answers: tuple[Answer, ...]
+    when_question: str | None = None
+    when_answers: frozenset[str] = frozenset()
+
+
+class QuestionSet(msgspec.Struct, frozen=True):
+    """What to ask about some kinds of incident, in order, and from which score on the priority is 1 or 2."""
+
+    code: str
+    kinds: frozenset[str]
+    questions: tuple[Question, ...]
+    p1_from: int
+    p2_from: int
+    source: str = ""
+    """The guidance the questions were written from."""
+
+
 class Limits(msgspec.Struct, frozen=True):
     """Times and sizes the city may set; each default says where it comes from."""
 
@@ -143,6 +187,16 @@ class Region(msgspec.Struct, frozen=True):
     plans: tuple[Plan, ...]
     zones: Mapping[str, Zone] = {}
     agencies: Mapping[str, Agency] = {}
+    capabilities: Mapping[str, Capability] = {}
+    triage: Mapping[str, QuestionSet] = {}
+    """Question set by kind; a kind without one keeps its default priority."""
+    triage_version: str = ""
+    command_centre: tuple[float, float] | None = None
+    """lon, lat of the room the calls arrive in."""
+    speed_kmh: Mapping[str, float] = {}
+    """Travel mode -> km/h for the straight-line router; empty = that router's own defaults."""
+    detour_factor: float = 1.35
+    """Road length over straight line, for the straight-line router. 1.35 is the median measured on Surabaya's real roads."""
     limits: Limits = Limits()
     policy: str = "closest"
     """Name of the dispatch policy; see `dispatch/policies`."""
@@ -150,3 +204,7 @@ class Region(msgspec.Struct, frozen=True):
     def contains(self, lon: float, lat: float) -> bool:
         west, south, east, north = self.bbox
         return west <= lon <= east and south <= lat <= north
+
+    def are_related(self, one: str, other: str) -> bool:
+        """Whether two different kinds may be the same event seen by two callers; symmetric, False for unknown kinds."""
+        return any(b in k.related for a, b in ((one, other), (other, one)) if (k := self.kinds.get(a)) is not None)
