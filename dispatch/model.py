@@ -187,8 +187,15 @@ class Incident(msgspec.Struct):
     breached_at: datetime | None = None
     retry_at: datetime | None = None
     """When an unfilled plan is tried again."""
+    required: list[str] = []
+    """What the plan wants, one entry a unit, in plan order; alternatives joined by `|`."""
     unfilled: list[str] = []
-    """Capabilities still missing, in plan order."""
+    """The part of `required` that no coming or arrived unit fills."""
+    like: dict[str, float] = {}
+    """Open incidents this one may be a duplicate of, with likeness 0..1."""
+    chance: float | None = None
+    """P(first capable unit at scene in time) as last predicted."""
+    predicted_at: datetime | None = None
     confirmed: bool = True
     """False while a `confirm` plan waits for the dispatcher's yes."""
     merged_into: str | None = None
@@ -215,7 +222,6 @@ class Unit(msgspec.Struct):
     """Where it stands or is heading while available."""
     moving_up_since: datetime | None = None
     assignment_id: str | None = None
-    next_assignment_id: str | None = None
     crew: list[str] = []
     since: datetime | None = None
     position: Position | None = None
@@ -232,14 +238,18 @@ class Assignment(msgspec.Struct):
     incident_id: str
     unit_id: str
     capability: str
+    """The entry of the incident's `required` it fills; `extra` when it was sent beyond the plan."""
     state: AssignmentState
     assigned_at: datetime
     assigned_by: str
+    first: bool = True
+    """Whether its arrival is a capable first response, which stops the 7-minute clock."""
     eta_s: float | None = None
     """Predicted turnout + travel at the moment of assignment; None when unreachable by road."""
     arrival_sd_s: float = 0.0
     ack_due_at: datetime | None = None
     alerts: int = 1
+    voice_task_at: datetime | None = None
     delivered_at: datetime | None = None
     seen_at: datetime | None = None
     acknowledged_at: datetime | None = None

@@ -1,0 +1,772 @@
+"""`State`: what a region looks like after every event so far. `State.apply` is the only way it changes.
+
+The engine keeps one State to decide on, the published side keeps another for everybody who reads, and a rebuild of the
+projections makes a third: the same fold everywhere, so they cannot disagree.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from dispatch import events as ev
+from dispatch.model import (
+    ACTIVE_ASSIGNMENT_STATES,
+    OPEN_STATES,
+    Assignment,
+    AssignmentState,
+    Channel,
+    Incident,
+    IncidentState,
+    Position,
+    Report,
+    ReportState,
+    Unit,
+    UnitState,
+)
+from dispatch.region import Region
+
+ENDED_KEPT = timedelta(hours=48)
+"""Ended incidents stay in memory this long, for reopening and un-merging; after that only the tables have them."""
+
+SERVED_STATES = ACTIVE_ASSIGNMENT_STATES | {AssignmentState.CLEARED}
+EXTRA = "extra"
+
+
+class Touched(msgspec.Struct):
+    """Ids whose rows changed since the last drain, so that projections and streams send only those."""
+
+    reports: dict[str, None] = {}
+    incidents: dict[str, None] = {}
+    units: dict[str, None] = {}
+    assignments: dict[str, None] = {}
+
+
+class Snapshot(msgspec.Struct):
+    """The whole State on disk; `version` changes when a struct of `model.py` changes shape."""
+
+    version: int
+    region: str
+    seq: int
+    at: datetime | None
+    last_report: str
+    last_incident: str
+    reports: dict[str, Report]
+    incidents: dict[str, Incident]
+    units: dict[str, Unit]
+    assignments: dict[str, Assignment]
+    recommended: dict[str, dict[str, ev.UnitRecommended]]
+    ended: list[str]
+
+
+SNAPSHOT_VERSION = 1
+
+
+class State:
+    """Everything known of one region. Read it freely; change it only through `apply`."""
+
+    def __init__(self, region: Region) -> None:
+        self.region = region
+        self.seq = 0
+        self.at: datetime | None = None
+        self.reports: dict[str, Report] = {}
+        self.incidents: dict[str, Incident] = {}
+        self.assignments: dict[str, Assignment] = {}
+        self.units: dict[str, Unit] = {}
+        self.recommended: dict[str, dict[str, ev.UnitRecommended]] = {}
+        self.open_ids: dict[str, None] = {}
+        self.short_ids: dict[str, None] = {}
+        self.active_ids: dict[str, None] = {}
+        self.abandoned_by_phone: dict[str, str] = {}
+        self.report_of_call: dict[str, str] = {}
+        self.last_report = ""
+        self.last_incident = ""
+        self.ended: list[str] = []
+        self.assign_seq = 0
+        """Last event after which somebody might be better sent otherwise."""
+        self.relocate_seq = 0
+        """Last event after which free units might better stand elsewhere."""
+        self.touched = Touched()
+        for unit_id, spec in region.units.items():
+            self._add_unit(unit_id, spec.unit_type, spec.agency, spec.home_post)
+
+    def _add_unit(self, unit_id: str, unit_type: str, agency: str, home_post: str) -> None:
+        kind = self.region.unit_types[unit_type]
+        self.units[unit_id] = Unit(
+            unit_id=unit_id,
+            unit_type=unit_type,
+            agency=agency,
+            capabilities=kind.capabilities,
+            mode=kind.mode,
+            home_post=home_post,
+            post=home_post,
+        )
+
+    # --- reading
+
+    def active_of(self, incident: Incident) -> list[Assignment]:
+        """Assignments of the incident that are coming, at the scene or carrying its patient, in order of assignment."""
+        found = (self.assignments[a] for a in incident.assignment_ids)
+        return [a for a in found if a.state in ACTIVE_ASSIGNMENT_STATES and a.incident_id == incident.incident_id]
+
+    def digest(self) -> str:
+        """SHA-256 over all durable state; positions are left out because fixes are not journaled."""
+        units = {u: msgspec.structs.replace(x, position=None) for u, x in self.units.items()}
+        body = [self.seq, self.at, self.reports, self.incidents, units, self.assignments, self.ended]
+        return hashlib.sha256(msgspec.json.encode(body, order="deterministic")).hexdigest()
+
+    # --- snapshots
+
+    def snapshot(self) -> bytes:
+        return msgspec.json.encode(
+            Snapshot(
+                version=SNAPSHOT_VERSION,
+                region=self.region.code,
+                seq=self.seq,
+                at=self.at,
+                last_report=self.last_report,
+                last_incident=self.last_incident,
+                reports=self.reports,
+                incidents=self.incidents,
+                units=self.units,
+                assignments=self.assignments,
+                recommended=self.recommended,
+                ended=self.ended,
+            )
+        )
+
+    @classmethod
+    def restore(cls, region: Region, body: bytes) -> State | None:
+        """State from a snapshot; None when it was written by another version and the journal must be replayed."""
+        try:
+            snap = msgspec.json.decode(body, type=Snapshot)
+        except msgspec.DecodeError:
+            return None
+        if snap.version != SNAPSHOT_VERSION or snap.region != region.code:
+            return None
+        state = cls(region)
+        state.seq, state.at = snap.seq, snap.at
+        state.last_report, state.last_incident = snap.last_report, snap.last_incident
+        state.reports, state.incidents, state.assignments = snap.reports, snap.incidents, snap.assignments
+        # A unit the pack no longer lists stays until its job ends; a new one of the pack starts off duty.
+        state.units.update(snap.units)
+        state.recommended, state.ended = snap.recommended, snap.ended
+        for incident in state.incidents.values():
+            if incident.state in OPEN_STATES:
+                state.open_ids[incident.incident_id] = None
+                if incident.unfilled:
+                    state.short_ids[incident.incident_id] = None
+        for a in state.assignments.values():
+            if a.state in ACTIVE_ASSIGNMENT_STATES:
+                state.active_ids[a.assignment_id] = None
+        for r in state.reports.values():
+            if r.call_id is not None:
+                state.report_of_call[r.call_id] = r.report_id
+            if r.state is ReportState.ABANDONED and r.caller.phone:
+                state.abandoned_by_phone[r.caller.phone] = r.report_id
+        state.assign_seq = state.relocate_seq = state.seq
+        return state
+
+    def drain_touched(self) -> Touched:
+        touched, self.touched = self.touched, Touched()
+        return touched
+
+    # --- changing
+
+    def apply(self, entry: ev.Entry) -> None:
+        """Fold one journal line. Asserts what must hold; an assertion here means a broken journal, not a user's mistake."""
+        if entry.seq != self.seq + 1:
+            raise AssertionError(f"journal gap: have {self.seq}, got {entry.seq}")
+        if self.at is not None and entry.at < self.at:
+            raise AssertionError(f"time ran back at seq {entry.seq}")
+        if self.ended and (self.at is None or entry.at.hour != self.at.hour):
+            self._forget(entry.at - ENDED_KEPT)
+        self.seq = entry.seq
+        self.at = entry.at
+        _APPLY[type(entry.event)](self, entry.event, entry)
+
+    def _forget(self, before: datetime) -> None:
+        kept_from = 0
+        for incident_id in self.ended:
+            incident = self.incidents[incident_id]
+            if incident.ended_at is not None and incident.ended_at >= before:
+                break
+            kept_from += 1
+            if incident.ended_at is None:
+                continue  # reopened meanwhile; it will end again
+            del self.incidents[incident_id]
+            self.recommended.pop(incident_id, None)
+            for assignment_id in incident.assignment_ids:
+                self.assignments.pop(assignment_id, None)
+            for report_id in incident.report_ids:
+                report = self.reports.pop(report_id, None)
+                if report is not None and report.call_id is not None:
+                    self.report_of_call.pop(report.call_id, None)
+        if kept_from:
+            self.ended = [i for i in self.ended[kept_from:] if i in self.incidents]
+        old = [r for r in self.reports.values() if r.incident_id is None and r.received_at < before]
+        for report in old:
+            del self.reports[report.report_id]
+            if report.call_id is not None:
+                self.report_of_call.pop(report.call_id, None)
+            if report.caller.phone and self.abandoned_by_phone.get(report.caller.phone) == report.report_id:
+                del self.abandoned_by_phone[report.caller.phone]
+
+    def _report(self, report_id: str) -> Report:
+        self.touched.reports[report_id] = None
+        return self.reports[report_id]
+
+    def _incident(self, incident_id: str) -> Incident:
+        self.touched.incidents[incident_id] = None
+        incident = self.incidents[incident_id]
+        incident.version += 1
+        return incident
+
+    def _assignment(self, assignment_id: str, step: str | None = None, entry: ev.Entry | None = None) -> Assignment:
+        self.touched.assignments[assignment_id] = None
+        a = self.assignments[assignment_id]
+        device_at = getattr(entry.event, "device_at", None) if entry is not None else None
+        if step is not None and device_at is not None:
+            a.device_at = {**a.device_at, step: device_at}
+        return a
+
+    def _unit(self, unit_id: str) -> Unit:
+        self.touched.units[unit_id] = None
+        return self.units[unit_id]
+
+    def _set_unit(self, unit: Unit, state: UnitState, at: datetime) -> None:
+        if state is not unit.state:
+            unit.state = state
+            unit.since = at
+        if state is UnitState.AVAILABLE:
+            self.assign_seq = self.seq
+            for incident_id in self.short_ids:
+                self.incidents[incident_id].retry_at = None  # somebody is free: try again now
+        self.relocate_seq = self.seq
+
+    def _refill(self, incident: Incident) -> None:
+        """Recompute what the plan still misses from what is coming or has come."""
+        have = Counter(
+            a.capability
+            for a in map(self.assignments.__getitem__, incident.assignment_ids)
+            if a.incident_id == incident.incident_id
+            and a.state in SERVED_STATES
+            and (a.state is not AssignmentState.CLEARED or a.at_scene_at is not None)
+        )
+        unfilled = []
+        for capability in incident.required:
+            if have[capability] > 0:
+                have[capability] -= 1
+            else:
+                unfilled.append(capability)
+        incident.unfilled = unfilled
+        if unfilled and incident.state in OPEN_STATES:
+            self.short_ids[incident.incident_id] = None
+        else:
+            self.short_ids.pop(incident.incident_id, None)
+            incident.retry_at = None
+
+    def _restate(self, incident: Incident) -> None:
+        """An open incident's state follows from its assignments."""
+        if incident.state not in OPEN_STATES:
+            return
+        if incident.first_at_scene_at is not None:
+            incident.state = IncidentState.ON_SCENE
+        elif self.active_of(incident):
+            incident.state = IncidentState.DISPATCHED
+        else:
+            incident.state = IncidentState.WAITING
+
+    def _end(self, incident: Incident, state: IncidentState, at: datetime, outcome: str | None) -> None:
+        incident.state = state
+        incident.ended_at = at
+        incident.outcome = outcome
+        incident.retry_at = None
+        self.open_ids.pop(incident.incident_id, None)
+        self.short_ids.pop(incident.incident_id, None)
+        self.recommended.pop(incident.incident_id, None)
+        self.ended.append(incident.incident_id)
+
+    def _end_assignment(self, assignment_id: str, state: AssignmentState, reason: str, entry: ev.Entry) -> Assignment:
+        a = self._assignment(assignment_id, "ended", entry)
+        a.state = state
+        a.ended_at = entry.at
+        a.ack_due_at = None
+        a.reason = reason
+        self.active_ids.pop(assignment_id, None)
+        unit = self._unit(a.unit_id)
+        unit.assignment_id = None
+        self._set_unit(unit, UnitState.AVAILABLE, entry.at)
+        incident = self._incident(a.incident_id)
+        self._restate(incident)
+        self._refill(incident)
+        if state is not AssignmentState.CLEARED and incident.unfilled:
+            incident.retry_at = None
+            self.assign_seq = self.seq
+        return a
+
+
+# --- one function an event kind
+
+
+def _call_presented(s: State, e: ev.CallPresented, entry: ev.Entry) -> None:
+    s.reports[e.report_id] = Report(
+        report_id=e.report_id,
+        channel=Channel.CALL,
+        state=ReportState.RINGING,
+        rang_at=e.rang_at,
+        received_at=entry.at,
+        caller=e.caller,
+        place=e.place,
+        call_id=e.call_id,
+        repeat_of=e.repeat_of,
+    )
+    s.last_report = e.report_id
+    s.report_of_call[e.call_id] = e.report_id
+    s.touched.reports[e.report_id] = None
+
+
+def _report_answered(s: State, e: ev.ReportAnswered, entry: ev.Entry) -> None:
+    r = s._report(e.report_id)
+    r.state = ReportState.ANSWERED
+    r.answered_at = r.answered_at or entry.at
+    r.answered_by = entry.actor.name
+    if r.caller.phone:
+        s.abandoned_by_phone.pop(r.caller.phone, None)
+
+
+def _call_abandoned(s: State, e: ev.CallAbandoned, entry: ev.Entry) -> None:
+    r = s._report(e.report_id)
+    r.state = ReportState.ABANDONED
+    r.ended_at = entry.at
+    if r.caller.phone:
+        s.abandoned_by_phone[r.caller.phone] = r.report_id
+
+
+def _report_submitted(s: State, e: ev.ReportSubmitted, entry: ev.Entry) -> None:
+    r = s.reports.get(e.report_id)
+    if r is None:
+        r = s.reports[e.report_id] = Report(
+            report_id=e.report_id,
+            channel=e.channel,
+            state=ReportState.SUBMITTED,
+            rang_at=e.rang_at or entry.at,
+            received_at=entry.at,
+        )
+        s.last_report = e.report_id
+    r.state = ReportState.SUBMITTED
+    r.submitted_at = entry.at
+    r.kind = e.incident_kind
+    r.place = e.place
+    r.description = e.description
+    if e.caller.phone or e.caller.name:
+        r.caller = e.caller
+    s.touched.reports[e.report_id] = None
+
+
+def _report_located(s: State, e: ev.ReportLocated, entry: ev.Entry) -> None:
+    s._report(e.report_id).place = e.place
+
+
+def _report_attached(s: State, e: ev.ReportAttached, entry: ev.Entry) -> None:
+    r = s._report(e.report_id)
+    r.state = ReportState.ATTACHED
+    r.incident_id = e.incident_id
+    r.dismissed_for = None
+    incident = s._incident(e.incident_id)
+    if e.report_id not in incident.report_ids:
+        incident.report_ids = [*incident.report_ids, e.report_id]
+    incident.first_ring_at = min(incident.first_ring_at, r.rang_at)
+
+
+def _report_detached(s: State, e: ev.ReportDetached, entry: ev.Entry) -> None:
+    r = s._report(e.report_id)
+    r.state = ReportState.SUBMITTED
+    r.incident_id = None
+    incident = s._incident(e.incident_id)
+    incident.report_ids = [i for i in incident.report_ids if i != e.report_id]
+    if incident.report_ids:
+        incident.first_ring_at = min(s.reports[i].rang_at for i in incident.report_ids)
+
+
+def _report_dismissed(s: State, e: ev.ReportDismissed, entry: ev.Entry) -> None:
+    r = s._report(e.report_id)
+    r.state = ReportState.DISMISSED
+    r.dismissed_for = e.reason
+    r.ended_at = entry.at
+
+
+def _duplicate_suspected(s: State, e: ev.DuplicateSuspected, entry: ev.Entry) -> None:
+    incident = s._incident(e.incident_id)
+    incident.like = {**incident.like, e.like: e.score}
+
+
+def _incident_opened(s: State, e: ev.IncidentOpened, entry: ev.Entry) -> None:
+    s.incidents[e.incident_id] = Incident(
+        incident_id=e.incident_id,
+        kind=e.incident_kind,
+        priority=e.priority,
+        highest_priority=e.priority,
+        place=e.place,
+        state=IncidentState.WAITING,
+        first_ring_at=e.first_ring_at,
+        opened_at=entry.at,
+        plan=e.plan,
+        mode=e.mode,
+        zone=e.zone,
+        required=list(e.required),
+        unfilled=list(e.required),
+        confirmed=e.mode == "auto",
+    )
+    s.last_incident = e.incident_id
+    s.open_ids[e.incident_id] = None
+    if e.required:
+        s.short_ids[e.incident_id] = None
+    s.touched.incidents[e.incident_id] = None
+    s.assign_seq = s.seq
+
+
+def _incident_regraded(s: State, e: ev.IncidentRegraded, entry: ev.Entry) -> None:
+    incident = s._incident(e.incident_id)
+    incident.kind = e.incident_kind
+    incident.priority = e.priority
+    incident.highest_priority = min(incident.highest_priority, e.priority)
+    incident.plan = e.plan
+    incident.required = list(e.required)
+    incident.warned_at = None
+    s._refill(incident)
+    s.assign_seq = s.seq
+
+
+def _incident_relocated(s: State, e: ev.IncidentRelocated, entry: ev.Entry) -> None:
+    incident = s._incident(e.incident_id)
+    incident.place = e.place
+    incident.zone = e.zone
+    incident.warned_at = None
+    s.assign_seq = s.seq
+
+
+def _incident_merged(s: State, e: ev.IncidentMerged, entry: ev.Entry) -> None:
+    gone, into = s._incident(e.incident_id), s._incident(e.into)
+    gone.state_before_merge = gone.state
+    gone.merged_into = e.into
+    s._end(gone, IncidentState.MERGED, entry.at, None)
+    _move(s, e.reports, e.assignments, gone, into)
+    into.first_ring_at = min(into.first_ring_at, gone.first_ring_at)
+    into.priority = min(into.priority, gone.priority)
+    into.highest_priority = min(into.highest_priority, gone.highest_priority)
+    into.like = {k: v for k, v in into.like.items() if k != e.incident_id}
+    s.assign_seq = s.seq
+
+
+def _incident_unmerged(s: State, e: ev.IncidentUnmerged, entry: ev.Entry) -> None:
+    back, out_of = s._incident(e.incident_id), s._incident(e.out_of)
+    back.state = back.state_before_merge or IncidentState.WAITING
+    back.state_before_merge = None
+    back.merged_into = None
+    back.ended_at = None
+    s.open_ids[e.incident_id] = None
+    _move(s, e.reports, e.assignments, out_of, back)
+    out_of.first_ring_at = e.first_ring_at
+    s.assign_seq = s.seq
+
+
+def _move(s: State, reports: list[str], assignments: list[str], origin: Incident, target: Incident) -> None:
+    for report_id in reports:
+        s._report(report_id).incident_id = target.incident_id
+    for assignment_id in assignments:
+        s._assignment(assignment_id).incident_id = target.incident_id
+    target.report_ids = [*target.report_ids, *(r for r in reports if r not in target.report_ids)]
+    target.assignment_ids = [*target.assignment_ids, *(a for a in assignments if a not in target.assignment_ids)]
+    origin.report_ids = [r for r in origin.report_ids if r not in reports]
+    origin.assignment_ids = [a for a in origin.assignment_ids if a not in assignments]
+    for incident in (origin, target):
+        arrived = [a for a in map(s.assignments.__getitem__, incident.assignment_ids) if a.at_scene_at is not None]
+        incident.first_at_scene_at = min((a.at_scene_at for a in arrived if a.at_scene_at), default=None)
+        incident.first_capable_at_scene_at = min(
+            (a.at_scene_at for a in arrived if a.at_scene_at and a.first), default=None
+        )
+        s._restate(incident)
+        s._refill(incident)
+
+
+def _incident_cancelled(s: State, e: ev.IncidentCancelled, entry: ev.Entry) -> None:
+    s._end(s._incident(e.incident_id), IncidentState.CANCELLED, entry.at, e.reason)
+
+
+def _incident_closed(s: State, e: ev.IncidentClosed, entry: ev.Entry) -> None:
+    s._end(s._incident(e.incident_id), IncidentState.CLOSED, entry.at, e.outcome)
+
+
+def _incident_reopened(s: State, e: ev.IncidentReopened, entry: ev.Entry) -> None:
+    incident = s._incident(e.incident_id)
+    incident.state = IncidentState.WAITING
+    incident.ended_at = None
+    incident.outcome = None
+    s.open_ids[e.incident_id] = None
+    s._restate(incident)
+    s._refill(incident)
+    s.assign_seq = s.seq
+
+
+def _incident_noted(s: State, e: ev.IncidentNoted, entry: ev.Entry) -> None:
+    s._incident(e.incident_id)
+
+
+def _alarm_raised(s: State, e: ev.AlarmRaised, entry: ev.Entry) -> None:
+    incident = s._incident(e.incident_id)
+    incident.alarm_level = e.level
+    incident.required = list(e.required)
+    s._refill(incident)
+    s.assign_seq = s.seq
+
+
+def _triage_answered(s: State, e: ev.TriageAnswered, entry: ev.Entry) -> None:
+    incident = s._incident(e.incident_id)
+    incident.triage = {**incident.triage, e.question: e.answer}
+
+
+def _plan_confirmed(s: State, e: ev.PlanConfirmed, entry: ev.Entry) -> None:
+    incident = s._incident(e.incident_id)
+    incident.confirmed = True
+    incident.retry_at = None
+    s.assign_seq = s.seq
+
+
+def _plan_short(s: State, e: ev.PlanShort, entry: ev.Entry) -> None:
+    s._incident(e.incident_id).retry_at = e.retry_at
+
+
+def _response_at_risk(s: State, e: ev.ResponseAtRisk, entry: ev.Entry) -> None:
+    incident = s._incident(e.incident_id)
+    incident.warned_at = entry.at
+    incident.chance = e.chance
+    incident.predicted_at = e.predicted_at
+
+
+def _response_late(s: State, e: ev.ResponseLate, entry: ev.Entry) -> None:
+    s._incident(e.incident_id).breached_at = entry.at
+
+
+def _unit_recommended(s: State, e: ev.UnitRecommended, entry: ev.Entry) -> None:
+    if e.incident_id in s.open_ids:
+        s.recommended.setdefault(e.incident_id, {})[e.capability] = e
+        s.touched.incidents[e.incident_id] = None
+
+
+def _unit_assigned(s: State, e: ev.UnitAssigned, entry: ev.Entry) -> None:
+    s.assignments[e.assignment_id] = Assignment(
+        assignment_id=e.assignment_id,
+        incident_id=e.incident_id,
+        unit_id=e.unit_id,
+        capability=e.capability,
+        first=e.first,
+        state=AssignmentState.ALERTED,
+        assigned_at=entry.at,
+        assigned_by=str(entry.actor),
+        eta_s=e.eta_s,
+        arrival_sd_s=e.sd_s,
+        ack_due_at=e.ack_due_at,
+        reason=e.reason,
+    )
+    s.active_ids[e.assignment_id] = None
+    s.touched.assignments[e.assignment_id] = None
+    unit = s._unit(e.unit_id)
+    if unit.assignment_id is not None:
+        raise AssertionError(f"unit {e.unit_id} already serves {unit.assignment_id}")
+    unit.assignment_id = e.assignment_id
+    unit.moving_up_since = None
+    s._set_unit(unit, UnitState.COMMITTED, entry.at)
+    incident = s._incident(e.incident_id)
+    incident.assignment_ids = [*incident.assignment_ids, e.assignment_id]
+    incident.first_assigned_at = incident.first_assigned_at or entry.at
+    if incident.state is IncidentState.WAITING:
+        incident.state = IncidentState.DISPATCHED
+    s._refill(incident)
+
+
+def _unit_realerted(s: State, e: ev.UnitRealerted, entry: ev.Entry) -> None:
+    a = s._assignment(e.assignment_id)
+    a.alerts = e.alerts
+    a.ack_due_at = e.ack_due_at
+
+
+def _voice_task_raised(s: State, e: ev.VoiceTaskRaised, entry: ev.Entry) -> None:
+    s._assignment(e.assignment_id).voice_task_at = entry.at
+
+
+def _job_receipted(s: State, e: ev.JobReceipted, entry: ev.Entry) -> None:
+    a = s._assignment(e.assignment_id, e.step, entry)
+    if e.step == "delivered":
+        a.delivered_at = a.delivered_at or entry.at
+    else:
+        a.seen_at = a.seen_at or entry.at
+
+
+def _job_acknowledged(s: State, e: ev.JobAcknowledged, entry: ev.Entry) -> None:
+    a = s._assignment(e.assignment_id, "acknowledged", entry)
+    a.state = AssignmentState.ACKNOWLEDGED
+    a.acknowledged_at = entry.at
+    a.ack_due_at = None
+
+
+def _job_declined(s: State, e: ev.JobDeclined, entry: ev.Entry) -> None:
+    s._end_assignment(e.assignment_id, AssignmentState.DECLINED, e.reason, entry)
+
+
+def _job_unanswered(s: State, e: ev.JobUnanswered, entry: ev.Entry) -> None:
+    s._end_assignment(e.assignment_id, AssignmentState.UNANSWERED, "", entry)
+
+
+def _unit_withdrawn(s: State, e: ev.UnitWithdrawn, entry: ev.Entry) -> None:
+    s._end_assignment(e.assignment_id, AssignmentState.WITHDRAWN, e.reason, entry)
+
+
+def _unit_en_route(s: State, e: ev.UnitEnRoute, entry: ev.Entry) -> None:
+    a = s._assignment(e.assignment_id, "en_route", entry)
+    a.state = AssignmentState.EN_ROUTE
+    a.acknowledged_at = a.acknowledged_at or entry.at
+    a.en_route_at = entry.at
+    a.ack_due_at = None
+
+
+def _arrival_proposed(s: State, e: ev.ArrivalProposed, entry: ev.Entry) -> None:
+    a = s._assignment(e.assignment_id, "geofence", entry)
+    a.geofence_at = a.geofence_at or entry.at
+
+
+def _unit_at_scene(s: State, e: ev.UnitAtScene, entry: ev.Entry) -> None:
+    a = s._assignment(e.assignment_id, "at_scene", entry)
+    a.state = AssignmentState.AT_SCENE
+    a.acknowledged_at = a.acknowledged_at or entry.at
+    a.at_scene_at = entry.at
+    a.ack_due_at = None
+    incident = s._incident(e.incident_id)
+    incident.first_at_scene_at = incident.first_at_scene_at or entry.at
+    if a.first:
+        incident.first_capable_at_scene_at = incident.first_capable_at_scene_at or entry.at
+    s._restate(incident)
+
+
+def _unit_at_patient(s: State, e: ev.UnitAtPatient, entry: ev.Entry) -> None:
+    s._assignment(e.assignment_id, "at_patient", entry).at_patient_at = entry.at
+
+
+def _unit_transporting(s: State, e: ev.UnitTransporting, entry: ev.Entry) -> None:
+    a = s._assignment(e.assignment_id, "transporting", entry)
+    a.state = AssignmentState.TRANSPORTING
+    a.transporting_at = entry.at
+    a.hospital_id = e.hospital_id
+    s.relocate_seq = s.seq
+
+
+def _unit_at_hospital(s: State, e: ev.UnitAtHospital, entry: ev.Entry) -> None:
+    a = s._assignment(e.assignment_id, "at_hospital", entry)
+    a.state = AssignmentState.AT_HOSPITAL
+    a.at_hospital_at = entry.at
+
+
+def _unit_cleared(s: State, e: ev.UnitCleared, entry: ev.Entry) -> None:
+    s._end_assignment(e.assignment_id, AssignmentState.CLEARED, "", entry)
+
+
+def _duty_started(s: State, e: ev.DutyStarted, entry: ev.Entry) -> None:
+    unit = s._unit(e.unit_id)
+    unit.crew = list(e.crew)
+    unit.duty_since = entry.at
+    unit.moves_today = 0
+    unit.post = unit.home_post
+    if e.place is not None:
+        unit.position = Position(lon=e.place.lon, lat=e.place.lat, fixed_at=entry.at, received_at=entry.at)
+    s._set_unit(unit, UnitState.AVAILABLE, entry.at)
+
+
+def _duty_ended(s: State, e: ev.DutyEnded, entry: ev.Entry) -> None:
+    unit = s._unit(e.unit_id)
+    unit.crew = []
+    unit.duty_since = None
+    unit.out_of_service_for = None
+    unit.moving_up_since = None
+    s._set_unit(unit, UnitState.OFF_DUTY, entry.at)
+
+
+def _unit_out_of_service(s: State, e: ev.UnitOutOfService, entry: ev.Entry) -> None:
+    unit = s._unit(e.unit_id)
+    unit.out_of_service_for = e.reason
+    s._set_unit(unit, UnitState.OUT_OF_SERVICE, entry.at)
+
+
+def _unit_returned(s: State, e: ev.UnitReturned, entry: ev.Entry) -> None:
+    unit = s._unit(e.unit_id)
+    unit.out_of_service_for = None
+    s._set_unit(unit, UnitState.AVAILABLE, entry.at)
+
+
+def _unit_placed(s: State, e: ev.UnitPlaced, entry: ev.Entry) -> None:
+    unit = s._unit(e.unit_id)
+    unit.position = Position(
+        lon=e.place.lon, lat=e.place.lat, fixed_at=entry.at, received_at=entry.at, source="dispatcher"
+    )
+    s.assign_seq = s.seq
+
+
+def _move_ordered(s: State, e: ev.MoveOrdered, entry: ev.Entry) -> None:
+    unit = s._unit(e.unit_id)
+    unit.post = e.post
+    unit.moving_up_since = entry.at
+    unit.moves_today += 1
+
+
+_APPLY: dict[type[ev.Event], Callable[[State, Any, ev.Entry], None]] = {
+    ev.CallPresented: _call_presented,
+    ev.ReportAnswered: _report_answered,
+    ev.CallAbandoned: _call_abandoned,
+    ev.ReportSubmitted: _report_submitted,
+    ev.ReportLocated: _report_located,
+    ev.ReportAttached: _report_attached,
+    ev.ReportDetached: _report_detached,
+    ev.ReportDismissed: _report_dismissed,
+    ev.DuplicateSuspected: _duplicate_suspected,
+    ev.IncidentOpened: _incident_opened,
+    ev.IncidentRegraded: _incident_regraded,
+    ev.IncidentRelocated: _incident_relocated,
+    ev.IncidentMerged: _incident_merged,
+    ev.IncidentUnmerged: _incident_unmerged,
+    ev.IncidentCancelled: _incident_cancelled,
+    ev.IncidentClosed: _incident_closed,
+    ev.IncidentReopened: _incident_reopened,
+    ev.IncidentNoted: _incident_noted,
+    ev.AlarmRaised: _alarm_raised,
+    ev.TriageAnswered: _triage_answered,
+    ev.PlanConfirmed: _plan_confirmed,
+    ev.PlanShort: _plan_short,
+    ev.ResponseAtRisk: _response_at_risk,
+    ev.ResponseLate: _response_late,
+    ev.UnitRecommended: _unit_recommended,
+    ev.UnitAssigned: _unit_assigned,
+    ev.UnitRealerted: _unit_realerted,
+    ev.VoiceTaskRaised: _voice_task_raised,
+    ev.JobReceipted: _job_receipted,
+    ev.JobAcknowledged: _job_acknowledged,
+    ev.JobDeclined: _job_declined,
+    ev.JobUnanswered: _job_unanswered,
+    ev.UnitWithdrawn: _unit_withdrawn,
+    ev.UnitEnRoute: _unit_en_route,
+    ev.ArrivalProposed: _arrival_proposed,
+    ev.UnitAtScene: _unit_at_scene,
+    ev.UnitAtPatient: _unit_at_patient,
+    ev.UnitTransporting: _unit_transporting,
+    ev.UnitAtHospital: _unit_at_hospital,
+    ev.UnitCleared: _unit_cleared,
+    ev.DutyStarted: _duty_started,
+    ev.DutyEnded: _duty_ended,
+    ev.UnitOutOfService: _unit_out_of_service,
+    ev.UnitReturned: _unit_returned,
+    ev.UnitPlaced: _unit_placed,
+    ev.MoveOrdered: _move_ordered,
+}
