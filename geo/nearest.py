@@ -1,0 +1,228 @@
+"""Who is really closest: the fleet on the road graph, answering nearest-by-road exactly in microseconds.
+
+A unit is kept on the node(s) through which it can start driving, so a search only has to look at nodes. It hangs on one
+node when its position was snapped, or on both ends of an arc when the caller knows that it stands on that arc.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+
+import numpy as np
+import numpy.typing as npt
+
+from geo import kernels
+from geo.roads import OUTSIDE_M, Attachment, IntArray, RoadGraph
+from geo.router import LIGHTS, FloatArray, Mode, Rejected, SlotTable
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+class RoadFleet:
+    """Fleet (geo.router) on a RoadGraph. One thread at a time; all units share the graph's live travel times."""
+
+    def __init__(self, graph: RoadGraph) -> None:
+        self.graph = graph
+        self.nodes_settled = 0  # by the last search: what it cost, for benchmarks and explanations
+        self._slots = SlotTable()
+        self._head: IntArray = np.full(graph.n_nodes, -1, np.int32)
+        self._turn = 0
+        self._grow(8)
+
+    def _grow(self, capacity: int) -> None:
+        """Room for `capacity` units; two anchors each."""
+        anchors = 2 * capacity
+
+        def grown(name: str, size: int, fill: float, dtype: npt.DTypeLike) -> None:
+            old = getattr(self, name, None)
+            new = np.full(size, fill, dtype)
+            if old is not None:
+                new[: len(old)] = old
+            setattr(self, name, new)
+
+        self._after: IntArray
+        self._before: IntArray
+        self._anchor_node: IntArray
+        self._lead_m: FloatArray
+        self._lead_arc: IntArray
+        self._lead_share: FloatArray
+        self._anchors: npt.NDArray[np.int32]
+        self._unit_eta: FloatArray
+        self._unit_stamp: npt.NDArray[np.int64]
+        for name, fill, dtype in (
+            ("_after", -1, np.int32), ("_before", -1, np.int32), ("_anchor_node", -1, np.int32),
+            ("_lead_m", 0.0, np.float64), ("_lead_arc", -1, np.int32), ("_lead_share", 0.0, np.float64),
+        ):  # fmt: skip
+            grown(name, anchors, fill, dtype)
+        grown("_anchors", capacity, 0, np.int32)
+        grown("_unit_eta", capacity, 0.0, np.float64)
+        grown("_unit_stamp", capacity, 0, np.int64)
+        self._found: IntArray = np.zeros(capacity, np.int32)
+        self._best_eta: FloatArray = np.zeros(capacity)
+        self._best_slot: IntArray = np.zeros(capacity, np.int32)
+
+    # ---- positions ------------------------------------------------------------------------------------------------
+
+    def place(self, unit_id: str, lon: float, lat: float) -> Attachment:
+        """Put or move a unit to a GPS position: snapped to the nearest joinable node, the rest is an off-road leg.
+
+        Returns how it was attached, so that a caller can flag a unit far from any road. Raises Rejected("bad_coordinates"
+        | "outside_region"); the unit then keeps its old position.
+        """
+        g = self.graph
+        px, py = g.to_xy(lon, lat)
+        known = unit_id in self
+        slot = self._slot(unit_id)
+        grid = g.grid
+        node, offroad_m = kernels.place_by_snapping(
+            slot, px, py, g.x, g.y, grid.cell_m, grid.columns, grid.rows, grid.cell_first, grid.cell_nodes,
+            self._head, self._after, self._before, self._anchor_node, self._lead_m, self._lead_arc,
+            OUTSIDE_M,
+        )  # fmt: skip
+        if offroad_m > OUTSIDE_M:
+            if not known:
+                self._slots.vacate(unit_id)
+            raise g.outside(lon, lat, offroad_m)
+        self._anchors[slot] = 1
+        return Attachment(node, offroad_m)
+
+    def place_at_node(self, unit_id: str, node: int) -> None:
+        """Put a unit exactly on a node: a station's door, or a simulated unit at a crossing."""
+        self._hang(unit_id, ((node, -1, 0.0),))
+
+    def place_on_arc(self, unit_id: str, arc: int, driven_share: float, turn_back: bool = False) -> None:
+        """Put a unit on an arc of which it has driven `driven_share` (0..1).
+
+        It goes on to the arc's end; with `turn_back` it may also return to the start, when a way back along the same two
+        nodes exists. Times follow the live weights, so a closure on the arc holds it there.
+        """
+        if not 0.0 <= driven_share <= 1.0:
+            raise Rejected("bad_position", f"driven share {driven_share} of an arc is not within 0..1")
+        g = self.graph
+        start, end = int(g.arc_from[arc]), int(g.arc_to[arc])
+        ways = [(end, arc, 1.0 - driven_share)]
+        if turn_back:
+            outgoing = range(g.first_out[end], g.first_out[end + 1])
+            back = next((a for a in outgoing if g.arc_to[a] == start), None)
+            if back is not None:
+                ways.append((start, back, driven_share))
+        self._hang(unit_id, tuple(ways))
+
+    def remove(self, unit_id: str) -> None:
+        slot = self._slots.vacate(unit_id)
+        if slot is not None:
+            for anchor in (2 * slot, 2 * slot + 1):
+                kernels.unlink(anchor, self._head, self._after, self._before, self._anchor_node)
+            self._anchors[slot] = 0
+
+    def __len__(self) -> int:
+        return int(self._slots.occupied.sum())
+
+    def __contains__(self, unit_id: str) -> bool:
+        return self._slots.find(unit_id) is not None
+
+    def sources(
+        self, mode: Mode = LIGHTS, among: Collection[str] | None = None
+    ) -> tuple[list[str], IntArray, FloatArray, IntArray]:
+        """Where units start driving: (unit ids, anchor nodes, head start in seconds, index of the unit per anchor)."""
+        slots = np.flatnonzero(self._slots.mask(among))
+        anchors = np.concatenate([2 * slots, 2 * slots + 1])
+        owner = np.concatenate([np.arange(len(slots)), np.arange(len(slots))]).astype(np.int32)
+        used = self._anchor_node[anchors] >= 0
+        anchors, owner = anchors[used], owner[used]
+        lead_s = self._lead_m[anchors] * self.graph.offroad_s_per_m(mode)
+        on_arc = (self._lead_arc[anchors] >= 0) & (self._lead_share[anchors] > 0.0)
+        lead_s[on_arc] += (
+            self._lead_share[anchors[on_arc]] * self.graph.live.forward[mode][self._lead_arc[anchors[on_arc]]]
+        )
+        return [self._slots.ids[s] for s in slots], self._anchor_node[anchors], lead_s, owner
+
+    def _slot(self, unit_id: str) -> int:
+        slot = self._slots.occupy(unit_id)
+        if slot >= len(self._unit_eta):
+            self._grow(2 * len(self._unit_eta))
+        return slot
+
+    def _hang(self, unit_id: str, ways: tuple[tuple[int, int, float], ...]) -> None:
+        """Hang a unit on (node, arc still to drive or -1, share of it) pairs."""
+        if any(not 0 <= node < self.graph.n_nodes for node, _, _ in ways):
+            raise Rejected("unknown_node", f"no such node in a graph of {self.graph.n_nodes}")
+        slot = self._slot(unit_id)
+        chains = (self._head, self._after, self._before, self._anchor_node)
+        for anchor in (2 * slot, 2 * slot + 1):
+            kernels.unlink(anchor, *chains)
+        for i, (node, arc, share) in enumerate(ways):
+            anchor = 2 * slot + i
+            kernels.link(anchor, node, *chains)
+            self._lead_m[anchor] = 0.0
+            self._lead_arc[anchor] = arc
+            self._lead_share[anchor] = share
+        self._anchors[slot] = len(ways)
+
+    # ---- the question ---------------------------------------------------------------------------------------------
+
+    def nearest(
+        self, lon: float, lat: float, k: int | None = 8, mode: Mode = LIGHTS, among: Collection[str] | None = None
+    ) -> list[tuple[str, float]]:
+        """The k units that reach (lon, lat) first: (unit_id, eta_s) ascending by (eta_s, unit_id), exact; k=None for all.
+
+        `among` limits to these ids; a frozenset used again costs nothing to prepare. Units without a way are left out.
+        Raises Rejected on bad coordinates, an unknown mode, or a point outside the region.
+        """
+        graph = self.graph
+        graph.require_mode(mode)
+        target = graph.attach(lon, lat)
+        s_per_m = graph.offroad_s_per_m(mode)
+        return self.nearest_to_node(target.node, k, mode, among, target.offroad_m * s_per_m)
+
+    def nearest_to_node(
+        self,
+        node: int,
+        k: int | None = 8,
+        mode: Mode = LIGHTS,
+        among: Collection[str] | None = None,
+        leg_s: float = 0.0,
+    ) -> list[tuple[str, float]]:
+        """As `nearest`, to a node of the graph plus `leg_s` seconds beyond it."""
+        if k is not None and k <= 0:
+            return []
+        slots = self._slots
+        wanted = slots.mask(among)
+        n_anchors = int(self._anchors[: len(wanted)] @ wanted)
+        if n_anchors == 0:
+            return []
+        graph, live = self.graph, self.graph.live
+        ws = graph.workspace
+        self._turn += 1
+        n_found, self.nodes_settled = kernels.nearest_units(
+            node, leg_s, min(k, len(self._best_eta)) if k is not None else 0, n_anchors, wanted,
+            graph.offroad_s_per_m(mode), graph.rev_first, graph.rev_from, live.reverse[mode], live.forward[mode],
+            self._head, self._after, self._lead_m, self._lead_arc, self._lead_share,
+            ws.dist, ws.stamp, ws.next_turn(), ws.keys, ws.nodes,
+            self._unit_eta, self._unit_stamp, self._turn, self._found, self._best_eta, self._best_slot,
+        )  # fmt: skip
+        chosen = self._found[:n_found]
+        ids = slots.ids
+        found = [(ids[s], t) for s, t in zip(chosen.tolist(), self._unit_eta[chosen].tolist(), strict=True)]
+        found.sort(key=_by_time_then_id)
+        return found[:k]
+
+
+def _by_time_then_id(unit: tuple[str, float]) -> tuple[float, str]:
+    return unit[1], unit[0]
+
+
+def exhaustive_nearest(
+    fleet: RoadFleet, lon: float, lat: float, k: int | None, mode: Mode = LIGHTS, among: Collection[str] | None = None
+) -> list[tuple[str, float]]:
+    """The same answer by brute force: one search over the whole graph, then a sort. The yardstick of tests and benchmarks."""
+    graph = fleet.graph
+    target = graph.attach(lon, lat)
+    to_target = graph.times_to(target.node, mode, start_s=target.offroad_m * graph.offroad_s_per_m(mode))
+    ids, nodes, lead_s, owner = fleet.sources(mode, among)
+    best = np.full(len(ids), math.inf)
+    np.minimum.at(best, owner, to_target[nodes] + lead_s)
+    found = [(unit_id, float(t)) for unit_id, t in zip(ids, best, strict=True) if t < math.inf]
+    found.sort(key=_by_time_then_id)
+    return found[:k]

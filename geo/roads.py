@@ -1,0 +1,571 @@
+"""The road graph of one region: arrays in CSR form, live travel times, and the Router that answers from them.
+
+Shapes: n nodes, m directed arcs sorted by their first node; arc i runs `arc_from[i]` -> `arc_to[i]`. A position outside
+the network is joined to it by a straight leg to the nearest node with `node_access`, at the mode's off-road speed (the
+city models' rule). `live` holds the seconds in force now: prior x conditions, inf where closed; both the nearest-unit
+search and the route search read nothing else, so a closure cannot reach one and miss the other.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from geo import kernels
+from geo.router import (
+    LIGHTS,
+    M_PER_DEG,
+    REGULAR,
+    Estimate,
+    FloatArray,
+    Mode,
+    Rejected,
+    Route,
+    StraightLineRouter,
+    require_lonlat,
+    straight_line_m,
+)
+
+if TYPE_CHECKING:
+    from geo.nearest import RoadFleet
+    from geo.routes import PathFinder
+
+IntArray: TypeAlias = npt.NDArray[np.int32]
+
+# Speed of the straight leg between a position and the network. The city models state theirs; for a city of kampung lanes
+# the last metres are walked or crept, so the default is slower (an assumption of this project, stated as such).
+OFFROAD_KMH: Mapping[Mode, float] = {LIGHTS: 15.0, REGULAR: 12.0}
+# Further than this from any road is an island, a river's far bank or a wrong fix: `estimate` then says straight line.
+# The furthest call of the two reference cities lies 3.03 km from a node.
+OFFROAD_TRUSTED_M = 3_500.0
+# A position this far from any road belongs to another region: refuse it instead of inventing a long leg.
+OUTSIDE_M = 50_000.0
+NODES_MAX = 8_000_000  # int32 arc indices and the 2-core memory budget; a whole province fits
+NODES_PER_CELL = 2.0  # of the snapping grid: a query looks at about 9 cells
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """Travel times in force: seconds per arc in forward order and in reverse order, and a version to compare."""
+
+    version: int
+    forward: Mapping[Mode, FloatArray]
+    reverse: Mapping[Mode, FloatArray]
+    pace_s_per_m: Mapping[Mode, float]  # fastest seconds per crow-fly metre of any arc: the bound of the A* search
+
+
+class Workspace(threading.local):
+    """Scratch arrays of the searches, one set per thread so that a route in a worker thread cannot disturb the engine."""
+
+    def __init__(self, n: int, m: int) -> None:
+        self.dist = np.full(n, np.inf)
+        self.stamp = np.zeros(n, np.int64)
+        self.turn = 0
+        self.keys = np.zeros(m + n + 1)
+        self.nodes = np.zeros(m + n + 1, np.int32)
+
+    def next_turn(self) -> int:
+        self.turn += 1
+        return self.turn
+
+
+@dataclass(frozen=True, slots=True)
+class SnapGrid:
+    """Buckets of nodes by square cell, in metres from the region's lower left corner."""
+
+    cell_m: float
+    columns: int
+    rows: int
+    cell_first: IntArray
+    cell_nodes: IntArray
+
+    @classmethod
+    def build(cls, x: FloatArray, y: FloatArray, nodes: IntArray) -> SnapGrid:
+        width, height = float(x.max()) + 1.0, float(y.max()) + 1.0
+        cell_m = max(math.sqrt(width * height * NODES_PER_CELL / max(len(nodes), 1)), 1.0)
+        # A thin or huge extent must not make millions of empty cells.
+        cell_m = max(cell_m, max(width, height) / 4096.0)
+        columns, rows = int(width / cell_m) + 1, int(height / cell_m) + 1
+        cell = (y[nodes] / cell_m).astype(np.int64) * columns + (x[nodes] / cell_m).astype(np.int64)
+        order = np.argsort(cell, kind="stable")
+        first = np.zeros(columns * rows + 1, np.int32)
+        np.cumsum(np.bincount(cell, minlength=columns * rows), out=first[1:])
+        return cls(cell_m, columns, rows, first, nodes[order].astype(np.int32))
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """How a position joins the network: its node and the straight leg to it."""
+
+    node: int
+    offroad_m: float
+
+
+@dataclass(frozen=True, slots=True)
+class NodePath:
+    """A way through the graph: nodes, arcs between them, and seconds from the start at each node (cumulative)."""
+
+    nodes: IntArray
+    arcs: IntArray
+    at_s: FloatArray
+
+
+@dataclass(eq=False)
+class RoadGraph:
+    """See the module. Build with `from_arrays` or a loader; treat every array as read-only."""
+
+    node_lon: FloatArray
+    node_lat: FloatArray
+    node_access: npt.NDArray[np.bool_]
+    first_out: IntArray  # (n+1,)
+    arc_from: IntArray
+    arc_to: IntArray
+    arc_length_m: FloatArray
+    arc_class: npt.NDArray[np.uint8]  # index into classes
+    arc_name: IntArray  # index into names; names[0] is ""
+    base_s: dict[Mode, FloatArray]  # seconds per arc in normal conditions
+    rev_first: IntArray  # (n+1,) arcs ending at v are rev_arc[rev_first[v]:rev_first[v+1]]
+    rev_arc: IntArray
+    rev_from: IntArray
+    classes: tuple[str, ...]
+    names: list[str]
+    offroad_kmh: dict[Mode, float]
+    x_m_per_deg: float
+    y_m_per_deg: float
+    node_ref: npt.NDArray[np.int64] | None = None  # the source's own node ids
+    shape_first: IntArray | None = None  # (m+1,) interior points of arc i are shape_*[shape_first[i]:shape_first[i+1]]
+    shape_lon: npt.NDArray[np.float32] | None = None
+    shape_lat: npt.NDArray[np.float32] | None = None
+    region: str = ""
+    source: str = ""
+    licence: str = ""
+    approximate: bool = False
+    name: str = "road-graph"
+    notes: dict[str, float] = field(default_factory=dict)  # what the importer counted: dropped arcs, components ...
+    cache_path: Path | None = None
+
+    def __post_init__(self) -> None:
+        self.lon0, self.lat0 = float(self.node_lon.min()), float(self.node_lat.min())
+        self.x: FloatArray = (self.node_lon - self.lon0) * self.x_m_per_deg
+        self.y: FloatArray = (self.node_lat - self.lat0) * self.y_m_per_deg
+        self.grid = SnapGrid.build(self.x, self.y, np.flatnonzero(self.node_access).astype(np.int32))
+        self.workspace = Workspace(self.n_nodes, self.n_arcs)
+        self._offroad_s_per_m = {mode: 3.6 / kmh for mode, kmh in self.offroad_kmh.items()}
+        self._straight = StraightLineRouter(self._straight_line_speeds())
+        self._paths: PathFinder | None = None
+        crow_m = np.hypot(self.x[self.arc_from] - self.x[self.arc_to], self.y[self.arc_from] - self.y[self.arc_to])
+        self._arc_crow_m: FloatArray = crow_m
+        self.live = Live(0, {}, {}, {})
+        self.set_seconds(self.base_s)
+
+    # ---- building -------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_arrays(
+        cls,
+        node_lon: npt.ArrayLike,
+        node_lat: npt.ArrayLike,
+        arc_from: npt.ArrayLike,
+        arc_to: npt.ArrayLike,
+        length_m: npt.ArrayLike,
+        seconds: Mapping[Mode, npt.ArrayLike],
+        *,
+        offroad_access: npt.ArrayLike | None = None,
+        offroad_kmh: Mapping[Mode, float] | None = None,
+        arc_name: npt.ArrayLike | None = None,
+        names: Sequence[str] = ("",),
+        arc_class: npt.ArrayLike | None = None,
+        classes: Sequence[str] = ("road",),
+        node_ref: npt.ArrayLike | None = None,
+        shapes: Sequence[npt.NDArray[np.float64]] | None = None,
+        m_per_deg: tuple[float, float] | None = None,
+        region: str = "",
+        source: str = "",
+        licence: str = "",
+        approximate: bool = False,
+        notes: Mapping[str, float] | None = None,
+    ) -> RoadGraph:
+        """A graph from plain arrays; node order is kept, arcs are re-sorted by their first node.
+
+        node_lon, node_lat (n,) degrees; arc_from, arc_to (m,) node indices; length_m (m,); seconds per mode (m,).
+        offroad_access (n,) bool: nodes where a position off the network may join it (default: all).
+        arc_name (m,) indexes `names` (names[0] must be ""), arc_class (m,) indexes `classes`.
+        shapes: per arc an array (k, 2) of interior lon, lat points for drawing. m_per_deg: local scale (x, y).
+        Raises Rejected("empty_network" | "bad_coordinates" | "bad_arcs" | "bad_speed" | "too_large").
+        """
+        lon, lat = np.ascontiguousarray(node_lon, np.float64), np.ascontiguousarray(node_lat, np.float64)
+        tail, head = np.asarray(arc_from, np.int64), np.asarray(arc_to, np.int64)
+        length = np.asarray(length_m, np.float64)
+        n, m = len(lon), len(tail)
+        if n < 2 or m < 1:
+            raise Rejected(
+                "empty_network", f"{source or 'the network'} holds {n} nodes and {m} arcs; nothing to travel on"
+            )
+        if n > NODES_MAX:
+            raise Rejected("too_large", f"{n} nodes; the limit is {NODES_MAX}: cut the extract to the region")
+        _require_degrees(lon, lat, source)
+        if len(lat) != n or len(head) != m or len(length) != m or not seconds:
+            raise Rejected("bad_arcs", "node or arc columns differ in length, or no travel mode is given")
+        if min(tail.min(), head.min()) < 0 or max(tail.max(), head.max()) >= n:
+            raise Rejected("bad_arcs", f"an arc names a node outside 0..{n - 1}")
+        if not np.all(np.isfinite(length)) or length.min() < 0.0:
+            raise Rejected("bad_arcs", "an arc has a negative or missing length")
+
+        keep = np.flatnonzero(tail != head)  # a loop cannot shorten a trip
+        order = keep[np.argsort(tail[keep], kind="stable")]
+        tail, head, length = tail[order].astype(np.int32), head[order].astype(np.int32), length[order]
+        m = len(order)
+        if m == 0:
+            raise Rejected("empty_network", "every arc starts and ends at the same node")
+        base: dict[Mode, FloatArray] = {}
+        for mode, column in seconds.items():
+            s = np.asarray(column, np.float64)
+            if len(s) != len(np.asarray(arc_from)) or np.any(np.isnan(s)) or s.min() < 0.0:
+                raise Rejected("bad_speed", f"mode {mode!r} has a missing or negative travel time")
+            base[mode] = np.ascontiguousarray(s[order])
+        access = np.ones(n, np.bool_) if offroad_access is None else np.asarray(offroad_access).astype(np.bool_)
+        if len(access) != n or not access.any():
+            raise Rejected("bad_arcs", "no node may be joined from outside the network (offroad_access)")
+
+        name_list = list(names)
+        if not name_list or name_list[0] != "":
+            raise Rejected("bad_arcs", 'names[0] must be "" (an unnamed road)')
+        name_index = np.zeros(m, np.int32) if arc_name is None else np.asarray(arc_name, np.int32)[order]
+        class_index = np.zeros(m, np.uint8) if arc_class is None else np.asarray(arc_class, np.uint8)[order]
+        if name_index.min() < 0 or name_index.max() >= len(name_list) or class_index.max() >= len(classes):
+            raise Rejected("bad_arcs", "an arc names a street or a class that is not in the list")
+
+        first_out = np.zeros(n + 1, np.int32)
+        np.cumsum(np.bincount(tail, minlength=n), out=first_out[1:])
+        rev_arc = np.argsort(head, kind="stable").astype(np.int32)
+        rev_first = np.zeros(n + 1, np.int32)
+        np.cumsum(np.bincount(head, minlength=n), out=rev_first[1:])
+        scale = m_per_deg or (M_PER_DEG * math.cos(math.radians((lat.min() + lat.max()) / 2.0)), M_PER_DEG)
+        offroad = dict(offroad_kmh or OFFROAD_KMH)
+        for mode in base:
+            offroad.setdefault(mode, offroad.get(LIGHTS, OFFROAD_KMH[LIGHTS]))
+        shape_first, shape_lon, shape_lat = _pack_shapes(shapes, order)
+        return cls(
+            node_lon=lon, node_lat=lat, node_access=access, first_out=first_out, arc_from=tail, arc_to=head,
+            arc_length_m=length, arc_class=class_index, arc_name=name_index, base_s=base, rev_first=rev_first,
+            rev_arc=rev_arc, rev_from=tail[rev_arc], classes=tuple(classes), names=name_list, offroad_kmh=offroad,
+            x_m_per_deg=scale[0], y_m_per_deg=scale[1],
+            node_ref=None if node_ref is None else np.asarray(node_ref, np.int64),
+            shape_first=shape_first, shape_lon=shape_lon, shape_lat=shape_lat, region=region, source=source,
+            licence=licence, approximate=approximate, notes=dict(notes or {}),
+        )  # fmt: skip
+
+    @classmethod
+    def from_city_csv(cls, folder: str | Path) -> RoadGraph:
+        """A city model folder (nodes.csv, arcs.csv, README.md), see geo.cities."""
+        from geo.cities import load_city_csv
+
+        return load_city_csv(folder)
+
+    @classmethod
+    def from_edge_csv(cls, nodes: str | Path, edges: str | Path, region: str = "") -> RoadGraph:
+        """The Surabaya data pack's road graph format (gzip CSV of nodes and edges), see geo.cities."""
+        from geo.cities import load_edge_csv
+
+        return load_edge_csv(nodes, edges, region)
+
+    @classmethod
+    def from_osm(cls, file: str | Path, region: str = "") -> RoadGraph:
+        """An OpenStreetMap extract, .osm, .osm.gz, .osm.bz2 or .osm.pbf, see geo.osm."""
+        from geo.osm import load_osm
+
+        return load_osm(file, region)
+
+    @classmethod
+    def load(cls, file: str | Path) -> RoadGraph:
+        """A cache file written by `save`, memory-mapped; see geo.roadcache."""
+        from geo.roadcache import load
+
+        return load(Path(file))
+
+    def save(self, file: str | Path) -> None:
+        from geo.roadcache import save
+
+        save(self, Path(file))
+
+    # ---- live weights ---------------------------------------------------------------------------------------------
+
+    @property
+    def n_nodes(self) -> int:
+        return len(self.node_lon)
+
+    @property
+    def n_arcs(self) -> int:
+        return len(self.arc_from)
+
+    @property
+    def modes(self) -> tuple[Mode, ...]:
+        return tuple(self.base_s)
+
+    def set_seconds(self, seconds: Mapping[Mode, FloatArray]) -> None:
+        """Put new travel times in force for every search at once: seconds per mode (m,), inf = closed.
+
+        geo.traffic is the one caller beside construction: it turns closures, hour and learned speeds into these arrays.
+        """
+        forward: dict[Mode, FloatArray] = {}
+        reverse: dict[Mode, FloatArray] = {}
+        pace: dict[Mode, float] = {}
+        for mode in self.base_s:
+            s = seconds[mode]
+            assert s.shape == (self.n_arcs,), "one travel time per arc"
+            if not s.min() >= 0.0:
+                raise Rejected("bad_speed", f"mode {mode!r} got a negative or missing travel time")
+            forward[mode] = np.ascontiguousarray(s, np.float64)
+            reverse[mode] = forward[mode][self.rev_arc]
+            moving = self._arc_crow_m > 0.0
+            # Kept a hair low so that rounding cannot make the bound exceed the truth.
+            pace[mode] = float(np.min(s[moving] / self._arc_crow_m[moving], initial=np.inf)) * (1.0 - 1e-9)
+            if not math.isfinite(pace[mode]):
+                pace[mode] = 0.0
+        self.live = Live(self.live.version + 1, forward, reverse, pace)
+
+    def require_mode(self, mode: Mode) -> None:
+        if mode not in self.base_s:
+            raise Rejected("unknown_mode", f"mode {mode!r} is not one of {sorted(self.base_s)}")
+
+    def offroad_s_per_m(self, mode: Mode) -> float:
+        return self._offroad_s_per_m[mode]
+
+    # ---- positions ------------------------------------------------------------------------------------------------
+
+    def to_xy(self, lon: float, lat: float) -> tuple[float, float]:
+        """Local metres from the region's lower left corner. Raises Rejected on anything but degrees nearby."""
+        require_lonlat(lon, lat)
+        return (lon - self.lon0) * self.x_m_per_deg, (lat - self.lat0) * self.y_m_per_deg
+
+    def attach(self, lon: float, lat: float) -> Attachment:
+        """The joinable node nearest to a position and the straight leg to it.
+
+        Raises Rejected("bad_coordinates"), and Rejected("outside_region") beyond OUTSIDE_M.
+        """
+        px, py = self.to_xy(lon, lat)
+        g = self.grid
+        node, offroad_m = kernels.snap(px, py, self.x, self.y, g.cell_m, g.columns, g.rows, g.cell_first, g.cell_nodes)
+        if offroad_m > OUTSIDE_M:
+            raise self.outside(lon, lat, offroad_m)
+        return Attachment(int(node), float(offroad_m))
+
+    def outside(self, lon: float, lat: float, offroad_m: float) -> Rejected:
+        """The refusal of a position that belongs to another region."""
+        where = self.region or "this region"
+        return Rejected("outside_region", f"({lon}, {lat}) is {offroad_m / 1000.0:.0f} km from any road of {where}")
+
+    def nearest_node(self, lon: float, lat: float) -> int:
+        """The joinable node nearest to a position."""
+        return self.attach(lon, lat).node
+
+    def arc_line(self, arc: int) -> FloatArray:
+        """Points (k, 2) lon, lat of an arc from end to end, with its shape when the source had one."""
+        ends = np.array([self.arc_from[arc], self.arc_to[arc]])
+        line = np.column_stack([self.node_lon[ends], self.node_lat[ends]])
+        if self.shape_first is None or self.shape_lon is None or self.shape_lat is None:
+            return line
+        a, b = self.shape_first[arc], self.shape_first[arc + 1]
+        return np.vstack([line[:1], np.column_stack([self.shape_lon[a:b], self.shape_lat[a:b]]), line[1:]])
+
+    # ---- node-level searches --------------------------------------------------------------------------------------
+
+    def times_from(self, node: int, mode: Mode = LIGHTS, limit_s: float = math.inf) -> FloatArray:
+        """Seconds from a node to every node (n,), inf beyond `limit_s` or without a way."""
+        return self.times_from_many([node], [0.0], mode, limit_s)
+
+    def times_to(
+        self, node: int, mode: Mode = LIGHTS, limit_s: float = math.inf, start_s: float = 0.0
+    ) -> FloatArray:
+        """Seconds from every node to this one plus `start_s` beyond it (n,)."""
+        return self._sweep(self.rev_first, self.rev_from, self.live.reverse, [node], [start_s], mode, limit_s)
+
+    def times_from_many(
+        self, nodes: Iterable[int], start_s: Iterable[float], mode: Mode = LIGHTS, limit_s: float = math.inf
+    ) -> FloatArray:
+        """Seconds from the nearest of many nodes, each with its own head start (>= 0), to every node (n,)."""
+        return self._sweep(self.first_out, self.arc_to, self.live.forward, nodes, start_s, mode, limit_s)
+
+    def _sweep(
+        self, first: IntArray, ends: IntArray, weights: Mapping[Mode, FloatArray], nodes: Iterable[int],
+        start_s: Iterable[float], mode: Mode, limit_s: float,
+    ) -> FloatArray:  # fmt: skip
+        self.require_mode(mode)
+        sources = np.fromiter(nodes, np.int32)
+        starts = np.fromiter(start_s, np.float64)
+        assert len(sources) == len(starts), "one head start per source"
+        dist: FloatArray = np.full(self.n_nodes, np.inf)
+        keys, heap = self._heap(len(sources))
+        kernels.sweep(first, ends, weights[mode], sources, starts, limit_s, dist, NO_INTS, NO_INTS, keys, heap)
+        return dist
+
+    def _heap(self, extra: int) -> tuple[FloatArray, IntArray]:
+        """Heap arrays with room for every arc, node and `extra` sources."""
+        ws = self.workspace
+        if self.n_arcs + extra < len(ws.keys):
+            return ws.keys, ws.nodes
+        return np.zeros(self.n_arcs + extra + 1), np.zeros(self.n_arcs + extra + 1, np.int32)
+
+    def node_eta_s(self, origin: int, destination: int, mode: Mode = LIGHTS, offroad_s: float = 0.0) -> float | None:
+        """Seconds between two nodes plus `offroad_s` at the destination, None without a way. Searched from the
+        destination, adding up in the same order as the nearest-unit search, so the two agree to the last bit."""
+        self.require_mode(mode)
+        live, ws = self.live, self.workspace
+        eta_s = kernels.one_to_one(
+            self.rev_first, self.rev_from, live.reverse[mode], destination, offroad_s, origin, self.x, self.y,
+            live.pace_s_per_m[mode], ws.dist, ws.stamp, ws.next_turn(), ws.keys, ws.nodes,
+        )  # fmt: skip
+        return float(eta_s) if eta_s < math.inf else None
+
+    def path_nodes(self, origin: int, destination: int, mode: Mode = LIGHTS) -> NodePath | None:
+        """The fastest way between two nodes with the time at each node on it, None without a way."""
+        self.require_mode(mode)
+        return self.paths.node_path(origin, destination, mode)
+
+    def node_matrix_s(self, origins: npt.ArrayLike, destinations: npt.ArrayLike, mode: Mode = LIGHTS) -> FloatArray:
+        """Seconds between many nodes, shape (origins, destinations), inf = no way; searched from the smaller side."""
+        self.require_mode(mode)
+        a, b = np.asarray(origins, np.int32).ravel(), np.asarray(destinations, np.int32).ravel()
+        out: FloatArray = np.full((len(a), len(b)), np.inf)
+        if not out.size:
+            return out
+        dist, at = np.full(self.n_nodes, np.inf), np.zeros(self.n_nodes, np.int32)
+        ws = self.workspace
+        if len(a) <= len(b):
+            kernels.many_to_many(
+                self.first_out, self.arc_to, self.live.forward[mode], a, b, out, dist, at, ws.keys, ws.nodes
+            )
+            return out
+        flipped: FloatArray = np.full((len(b), len(a)), np.inf)
+        kernels.many_to_many(
+            self.rev_first, self.rev_from, self.live.reverse[mode], b, a, flipped, dist, at, ws.keys, ws.nodes
+        )
+        return np.ascontiguousarray(flipped.T)
+
+    # ---- Router ---------------------------------------------------------------------------------------------------
+
+    @property
+    def paths(self) -> PathFinder:
+        """The route search (contraction hierarchy), built at first use; `warm_up` builds it ahead."""
+        if self._paths is None:
+            from geo.routes import PathFinder
+
+            self._paths = PathFinder(self)
+        return self._paths
+
+    def fleet(self) -> RoadFleet:
+        from geo.nearest import RoadFleet
+
+        return RoadFleet(self)
+
+    def eta_s(self, lon1: float, lat1: float, lon2: float, lat2: float, mode: Mode = LIGHTS) -> float | None:
+        self.require_mode(mode)
+        a, b = self.attach(lon1, lat1), self.attach(lon2, lat2)
+        s_per_m = self._offroad_s_per_m[mode]
+        eta_s = self.node_eta_s(a.node, b.node, mode, b.offroad_m * s_per_m)
+        return None if eta_s is None else eta_s + a.offroad_m * s_per_m
+
+    def estimate(self, lon1: float, lat1: float, lon2: float, lat2: float, mode: Mode = LIGHTS) -> Estimate:
+        """By road when a road leads there and both ends lie within OFFROAD_TRUSTED_M of it, else a straight line."""
+        self.require_mode(mode)
+        a, b = self.attach(lon1, lat1), self.attach(lon2, lat2)
+        offroad_m = a.offroad_m + b.offroad_m
+        if max(a.offroad_m, b.offroad_m) <= OFFROAD_TRUSTED_M:
+            eta_s = self.eta_s(lon1, lat1, lon2, lat2, mode)
+            if eta_s is not None:
+                return Estimate(eta_s, "road", offroad_m)
+        return self._straight.estimate(lon1, lat1, lon2, lat2, mode)
+
+    def matrix_s(
+        self, origins: Sequence[tuple[float, float]], destinations: Sequence[tuple[float, float]], mode: Mode = LIGHTS
+    ) -> FloatArray:
+        self.require_mode(mode)
+        a = [self.attach(lon, lat) for lon, lat in origins]
+        b = [self.attach(lon, lat) for lon, lat in destinations]
+        between = self.node_matrix_s([p.node for p in a], [p.node for p in b], mode)
+        s_per_m = self._offroad_s_per_m[mode]
+        legs_a = np.array([p.offroad_m for p in a]) * s_per_m
+        legs_b = np.array([p.offroad_m for p in b]) * s_per_m
+        total: FloatArray = between + legs_a[:, None] + legs_b[None, :]
+        return total
+
+    def route(self, lon1: float, lat1: float, lon2: float, lat2: float, mode: Mode = LIGHTS) -> Route:
+        """The fastest way with geometry and instructions; an honest straight line when no road leads there."""
+        self.require_mode(mode)
+        a, b = self.attach(lon1, lat1), self.attach(lon2, lat2)
+        if max(a.offroad_m, b.offroad_m) <= OFFROAD_TRUSTED_M:
+            path = self.paths.node_path(a.node, b.node, mode)
+            if path is not None:
+                return self.paths.describe(path, (lon1, lat1), (lon2, lat2), a.offroad_m, b.offroad_m, mode)
+        return self._straight.route(lon1, lat1, lon2, lat2, mode)
+
+    def warm_up(self) -> None:
+        """Load or compile every kernel and build the route search, so that the first call is as fast as any."""
+        fleet = self.fleet()
+        lon, lat = float(self.node_lon[0]), float(self.node_lat[0])
+        fleet.place("warm-up", lon, lat)
+        mode = self.modes[0]
+        fleet.nearest(lon, lat, 1, mode)
+        self.eta_s(lon, lat, lon, lat, mode)
+        self.times_from(0, mode, limit_s=1.0)
+        self.node_matrix_s([0], [0], mode)
+        self.path_nodes(0, 0, mode)
+
+    def _straight_line_speeds(self) -> dict[Mode, float]:
+        """Speed of the straight-line fallback per mode: this network's own length-weighted mean speed."""
+        total_m = float(self.arc_length_m.sum())
+        speeds = {}
+        for mode, s in self.base_s.items():
+            usable = np.isfinite(s)
+            hours = float(s[usable].sum()) / 3600.0
+            speeds[mode] = (
+                float(self.arc_length_m[usable].sum()) / 1000.0 / hours if hours > 0.0 and total_m > 0.0 else 30.0
+            )
+        return speeds
+
+
+NO_INTS: IntArray = np.zeros(0, np.int32)
+
+
+def _require_degrees(lon: FloatArray, lat: FloatArray, source: str) -> None:
+    """Refuse missing values, projected metres, and swapped or scattered coordinates, each with its own words."""
+    where = source or "the network"
+    if not (np.all(np.isfinite(lon)) and np.all(np.isfinite(lat))):
+        raise Rejected("bad_coordinates", f"{where} has nodes without coordinates")
+    if np.abs(lon).max() > 180.0 or np.abs(lat).max() > 90.0:
+        hint = "projected metres" if np.abs(lon).max() > 1000.0 else "latitude and longitude swapped"
+        raise Rejected(
+            "wrong_projection", f"{where} is not in WGS84 degrees (looks like {hint}); reproject to EPSG:4326"
+        )
+    span = max(float(np.ptp(lon)), float(np.ptp(lat)))
+    if span > LOCAL_SPAN_MAX_DEG:
+        raise Rejected(
+            "wrong_projection", f"{where} spans {span:.0f} degrees; one region is at most {LOCAL_SPAN_MAX_DEG:.0f}"
+        )
+
+
+LOCAL_SPAN_MAX_DEG = 12.0  # the widest Indonesian province (Papua before the split) spans under 12 degrees
+
+
+def _pack_shapes(
+    shapes: Sequence[npt.NDArray[np.float64]] | None, order: npt.NDArray[np.int64]
+) -> tuple[IntArray | None, npt.NDArray[np.float32] | None, npt.NDArray[np.float32] | None]:
+    if shapes is None:
+        return None, None, None
+    chosen: list[Any] = [shapes[i] for i in order]
+    first = np.zeros(len(chosen) + 1, np.int32)
+    np.cumsum([len(s) for s in chosen], out=first[1:])
+    flat = np.concatenate([np.asarray(s, np.float64).reshape(-1, 2) for s in chosen]) if first[-1] else np.zeros((0, 2))
+    return first, flat[:, 0].astype(np.float32), flat[:, 1].astype(np.float32)
+
+
+def distance_m(graph: RoadGraph, a: int, b: int) -> float:
+    """Crow-fly metres between two nodes."""
+    return straight_line_m(*(float(v[i]) for i in (a, b) for v in (graph.node_lon, graph.node_lat)))
