@@ -76,7 +76,10 @@ class Hospital(msgspec.Struct, frozen=True):
     lon: float
     lat: float
     emergency: bool = True
+    """Has an emergency department (IGD) open day and night."""
     capabilities: frozenset[str] = frozenset()
+    assumed: bool = False
+    """The emergency department and capabilities are our assumption, not yet confirmed by the hospital."""
 
 
 class Zone(msgspec.Struct, frozen=True):
@@ -157,6 +160,52 @@ class QuestionSet(msgspec.Struct, frozen=True):
     """The guidance the questions were written from."""
 
 
+class KindWords(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Phrases callers use for one kind of incident: `strong` ones decide alone, `weak` ones only hint."""
+
+    strong: tuple[str, ...] = ()
+    weak: tuple[str, ...] = ()
+    yields_to: frozenset[str] = frozenset()
+    """Kinds that explain these words better when they are also heard: a crash explains the injured."""
+
+
+class Words(msgspec.Struct, frozen=True):
+    """The language `classify` listens for. Spelling maps what people type to the standard word: `gak` -> `tidak`."""
+
+    kinds: Mapping[str, KindWords]
+    urgent: tuple[str, ...] = ()
+    calm: tuple[str, ...] = ()
+    negations: frozenset[str] = frozenset()
+    spelling: Mapping[str, str] = {}
+
+
+class KindDemand(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How often one kind happens. Weights are relative and need no particular sum; empty = as for all kinds."""
+
+    yearly: float
+    hours: tuple[float, ...] = ()
+    """24 weights by local hour."""
+    months: tuple[float, ...] = ()
+    """12 weights, January first."""
+    zones: Mapping[str, float] = {}
+    """Weight by zone code."""
+    scene_min: tuple[float, float, float] | None = None
+    """Quartiles of minutes from report to done."""
+
+
+class Demand(msgspec.Struct, frozen=True):
+    """What a year asks of the region; for simulation and forecasts only, never for a live decision about one report."""
+
+    year: int
+    source: str
+    kinds: Mapping[str, KindDemand]
+    wing_share: Mapping[str, float] = {}
+    """Share of incidents by wing (wilayah), sums to 1."""
+    hours: tuple[float, ...] = ()
+    weekdays: tuple[float, ...] = ()
+    """7 weights, Monday first."""
+
+
 class Limits(msgspec.Struct, frozen=True):
     """Times and sizes the city may set; each default says where it comes from."""
 
@@ -166,6 +215,13 @@ class Limits(msgspec.Struct, frozen=True):
     ack_alerts_max: int = 2  # alerted twice, then the next unit goes
     retry_s: float = 15.0  # how often an unfilled plan is tried again
     answer_due_s: float = 10.0  # NFPA 1225: 90 % answered within 10 s
+    risk_check_s: float | None = 15.0
+    """How often the chance of arriving in time is looked at again; None = never (simulations that do not need it)."""
+    risk_chance: float = 0.5  # below it a late arrival is the likelier outcome
+    pre_alert_s: float = 60.0  # a pre-alerted plan goes in full after the NFPA 1225 processing time, yes or no
+    duplicate_hold_s: float = 45.0  # a likely duplicate waits this long for a person, then is served as its own
+    duplicate_hold_score: float = 0.6
+    move_ups_per_duty: int = 8  # moves a crew will bear in one shift; POLICY.md reports 4-5 idle moves a unit-day
     duplicate_radius_m: float = 250.0
     duplicate_window_s: float = 1800.0
     fix_stale_s: float = 120.0  # an older fix is shown and ranked as uncertain
@@ -191,6 +247,8 @@ class Region(msgspec.Struct, frozen=True):
     triage: Mapping[str, QuestionSet] = {}
     """Question set by kind; a kind without one keeps its default priority."""
     triage_version: str = ""
+    words: Words | None = None
+    demand: Demand | None = None
     command_centre: tuple[float, float] | None = None
     """lon, lat of the room the calls arrive in."""
     speed_kmh: Mapping[str, float] = {}

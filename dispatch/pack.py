@@ -1,0 +1,358 @@
+"""From a folder `regions/<name>/` to a validated `Region`: the only way a city's facts enter the system.
+
+A pack may stand on another one (`base = "../surabaya"` in region.toml): files it does not have are taken from there, so a
+second regency writes its own places and units and keeps the national kinds, questions and words. `load` either returns
+a Region whose every cross-reference holds, or raises `PackError` with everything that is wrong.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from dispatch import pack_language, pack_plans
+from dispatch.pack_tables import (
+    Column,
+    Files,
+    PackError,
+    Problem,
+    choice,
+    code,
+    codes,
+    number,
+    optional_text,
+    text,
+    whole,
+    yes_no,
+)
+from dispatch.region import (
+    Agency,
+    Capability,
+    Demand,
+    Hospital,
+    Kind,
+    Limits,
+    Post,
+    Region,
+    UnitSpec,
+    UnitType,
+    Zone,
+)
+
+__all__ = ["PackError", "Problem", "load"]
+
+T = TypeVar("T")
+
+POST_KINDS = (
+    "posko",
+    "pos_pantau",
+    "pos_kota",
+    "fire",
+    "police",
+    "puskesmas",
+    "agency",
+    "utility",
+    "command",
+    "street",
+)
+"""Where units may stand. `street` is a waiting point without a building."""
+SPEED_KMH_MAX = 150.0
+"""No city vehicle averages more; above it a unit of measure was mistaken."""
+TURNOUT_S_MAX = 3600.0
+"""Partners on call from home may need most of an hour; more is not a turnout time."""
+
+
+class RegionEntry(msgspec.Struct, frozen=True):
+    """What stands in region.toml."""
+
+    code: str
+    name: str
+    utc_offset_h: float
+    bbox: tuple[float, float, float, float]
+    command_centre: tuple[float, float]
+    base: str = ""
+    policy: str = "closest"
+    detour_factor: float = 1.35
+    speed_kmh: dict[str, float] = {}
+    limits: dict[str, float | None] = {}
+
+
+def load(folder: Path) -> Region:
+    """Read and check the pack in `folder`. Raises PackError listing every problem found."""
+    files = Files(folder)
+    data = files.toml("region.toml")
+    entry: RegionEntry | None = None if data is None else files.entry("region.toml", None, data, RegionEntry)
+    if entry is not None:
+        _check_region(files, entry)
+    capabilities = _capabilities(files)
+    agencies = _agencies(files)
+    zones = _zones(files, entry)
+    posts = _posts(files, entry)
+    hospitals = _hospitals(files, entry)
+    kinds, words = pack_language.words(files, _kinds(files, agencies))
+    unit_types = _unit_types(files, capabilities, {} if entry is None else entry.speed_kmh)
+    units = _units(files, unit_types, agencies, posts)
+    fleet = Counter(frozenset(unit_types[u.unit_type].capabilities) for u in units.values())
+    plans = pack_plans.plans(files, kinds, capabilities, zones, agencies, fleet)
+    triage, triage_version = pack_language.triage(files, kinds)
+    demand = _demand(files, kinds, zones)
+    if entry is None or files.problems:
+        raise PackError(folder.name, files.problems)
+    return Region(
+        code=entry.code,
+        name=entry.name,
+        utc_offset_h=entry.utc_offset_h,
+        bbox=entry.bbox,
+        kinds=kinds,
+        unit_types=unit_types,
+        units=units,
+        posts=posts,
+        hospitals=hospitals,
+        plans=plans,
+        zones=zones,
+        agencies=agencies,
+        capabilities=capabilities,
+        triage=triage,
+        triage_version=triage_version,
+        words=words,
+        demand=demand,
+        command_centre=entry.command_centre,
+        speed_kmh=entry.speed_kmh,
+        detour_factor=entry.detour_factor,
+        limits=Limits(**entry.limits),  # type: ignore[arg-type]  # names and types checked by _check_region
+        policy=entry.policy,
+    )
+
+
+# --- region.toml
+
+
+def _check_region(files: Files, entry: RegionEntry) -> None:
+    file = "region.toml"
+    if entry.base:
+        files.base = (files.folder / entry.base).resolve()
+        base = Files(files.base).toml("region.toml")
+        if base is None:
+            files.report(file, "unknown_reference", column="base", value=entry.base, where="regions/")
+        elif base.get("base"):
+            files.report(file, "base_of_base", column="base")
+    west, south, east, north = entry.bbox
+    if not (-180.0 <= west < east <= 180.0 and -90.0 <= south < north <= 90.0):
+        files.report(file, "bad_box", column="bbox")
+    else:
+        _check_inside(files, file, None, "command_centre", entry, *entry.command_centre)
+    _check_range(files, "utc_offset_h", entry.utc_offset_h, -12.0, 14.0)
+    _check_range(files, "detour_factor", entry.detour_factor, 1.0, 5.0)
+    for mode, kmh in entry.speed_kmh.items():
+        _check_range(files, f"speed_kmh.{mode}", kmh, 1.0, SPEED_KMH_MAX)
+    shapes = {field.name: field.type for field in msgspec.structs.fields(Limits)}
+    for name, value in entry.limits.items():
+        if name not in shapes:
+            files.report(file, "unknown_field", column=f"limits.{name}", allowed=", ".join(shapes))
+            continue
+        try:
+            msgspec.convert(value, shapes[name])
+        except msgspec.ValidationError as error:
+            files.report(file, "bad_value", column=f"limits.{name}", detail=str(error))
+            continue
+        if value is not None:
+            _check_range(files, f"limits.{name}", value, 0.0, 86_400.0)
+
+
+def _check_range(files: Files, column: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        files.report("region.toml", "out_of_range", column=column, value=value, low=low, high=high)
+
+
+def _check_inside(
+    files: Files, file: str, row: int | None, column: str, entry: RegionEntry | None, lon: float, lat: float
+) -> None:
+    if entry is None:
+        return
+    west, south, east, north = entry.bbox
+    if not (west <= lon <= east and south <= lat <= north):
+        files.report(file, "outside_region", row, column, lon=lon, lat=lat, bbox=list(entry.bbox))
+
+
+# --- tables
+
+LON_LAT = (Column("lon", number(-180.0, 180.0)), Column("lat", number(-90.0, 90.0)))
+
+
+def _capabilities(files: Files) -> dict[str, Capability]:
+    columns = (Column("code", code), Column("name_id", text), Column("name_en", text))
+    return {r.values["code"]: Capability(**r.values) for r in files.sheet("capabilities.csv", columns, "code")}
+
+
+def _agencies(files: Files) -> dict[str, Agency]:
+    columns = (Column("code", code), Column("name", text), Column("phone", optional_text))
+    return {r.values["code"]: Agency(**r.values) for r in files.sheet("agencies.csv", columns, "code")}
+
+
+def _zones(files: Files, entry: RegionEntry | None) -> dict[str, Zone]:
+    columns = (
+        Column("code", code),
+        Column("name", text),
+        Column("wing", optional_text),
+        *LON_LAT,
+        Column("area_km2", number(0.01, 100_000.0)),
+        Column("population", whole(0, 100_000_000)),
+    )
+    zones = {}
+    for row in files.sheet("kecamatan.csv", columns, "code"):
+        zone = Zone(**row.values)
+        _check_inside(files, "kecamatan.csv", row.line, "lon", entry, zone.lon, zone.lat)
+        zones[zone.code] = zone
+    return zones
+
+
+def _posts(files: Files, entry: RegionEntry | None) -> dict[str, Post]:
+    columns = (
+        Column("code", code),
+        Column("name", text),
+        Column("kind", choice(*POST_KINDS)),
+        *LON_LAT,
+        Column("capacity", whole(1, 200)),
+    )
+    posts = {}
+    for row in files.sheet("posts.csv", columns, "code"):
+        post = Post(**row.values, street=row.values["kind"] == "street")
+        _check_inside(files, "posts.csv", row.line, "lon", entry, post.lon, post.lat)
+        posts[post.code] = post
+    return posts
+
+
+def _hospitals(files: Files, entry: RegionEntry | None) -> dict[str, Hospital]:
+    columns = (
+        Column("code", code),
+        Column("name", text),
+        *LON_LAT,
+        Column("emergency", yes_no),
+        Column("assumed", yes_no),
+        Column("capabilities", codes),
+    )
+    hospitals = {}
+    for row in files.sheet("hospitals.csv", columns, "code"):
+        hospital = Hospital(**{**row.values, "capabilities": frozenset(row.values["capabilities"])})
+        _check_inside(files, "hospitals.csv", row.line, "lon", entry, hospital.lon, hospital.lat)
+        hospitals[hospital.code] = hospital
+    return hospitals
+
+
+def _kinds(files: Files, agencies: Mapping[str, Agency]) -> dict[str, Kind]:
+    columns = (
+        Column("code", code),
+        Column("name_id", text),
+        Column("name_en", text),
+        Column("priority", whole(1, 3)),
+        Column("agency", code),
+        Column("medical", yes_no),
+        Column("transport_share", number(0.0, 1.0)),
+        Column("related", codes),
+    )
+    rows = files.sheet("kinds.csv", columns, "code")
+    kinds = {row.values["code"]: Kind(**row.values) for row in rows}
+    for row in rows:
+        _check_known(files, "kinds.csv", row.line, "agency", row.values["agency"], agencies, "agencies.csv")
+        for other in row.values["related"]:
+            _check_known(files, "kinds.csv", row.line, "related", other, kinds, "kinds.csv")
+    return kinds
+
+
+def _unit_types(
+    files: Files, capabilities: Mapping[str, Capability], speed_kmh: Mapping[str, float]
+) -> dict[str, UnitType]:
+    file = "unit_types.csv"
+    columns = (
+        Column("code", code),
+        Column("letter", choice(*"ABCDEFGHIJKLMNOPQRSTUVWXYZ")),
+        Column("name_id", text),
+        Column("name_en", text),
+        Column("capabilities", codes),
+        Column("mode", code),
+        Column("turnout_day_s", number(0.0, TURNOUT_S_MAX)),
+        Column("turnout_night_s", number(0.0, TURNOUT_S_MAX)),
+        Column("transport", yes_no),
+    )
+    unit_types = {}
+    for row in files.sheet(file, columns, "code"):
+        able = row.values["capabilities"]
+        if not able:
+            files.report(file, "empty_value", row.line, "capabilities")
+        for name in able:
+            if name not in capabilities:
+                files.report(file, "unknown_capability", row.line, "capabilities", value=name)
+        if speed_kmh:
+            _check_known(files, file, row.line, "mode", row.values["mode"], speed_kmh, "region.toml [speed_kmh]")
+        unit_type = UnitType(**{**row.values, "capabilities": frozenset(able)})
+        unit_types[unit_type.code] = unit_type
+    return unit_types
+
+
+def _units(
+    files: Files, unit_types: Mapping[str, UnitType], agencies: Mapping[str, Agency], posts: Mapping[str, Post]
+) -> dict[str, UnitSpec]:
+    file = "units.csv"
+    columns = (Column("unit_id", code), Column("unit_type", code), Column("agency", code), Column("home_post", code))
+    units = {}
+    for row in files.sheet(file, columns, "unit_id"):
+        spec = UnitSpec(**row.values)
+        known = [
+            _check_known(files, file, row.line, "unit_type", spec.unit_type, unit_types, "unit_types.csv"),
+            _check_known(files, file, row.line, "agency", spec.agency, agencies, "agencies.csv"),
+            _check_known(files, file, row.line, "home_post", spec.home_post, posts, "posts.csv"),
+        ]
+        if all(known):
+            units[spec.unit_id] = spec
+    for post_code, count in Counter(unit.home_post for unit in units.values()).items():
+        capacity = posts[post_code].capacity
+        if count > capacity:
+            files.report(file, "over_capacity", column="home_post", post=post_code, capacity=capacity, units=count)
+    return units
+
+
+def _check_known(
+    files: Files, file: str, row: int | None, column: str, value: str, known: Mapping[str, Any], where: str
+) -> bool:
+    # A table that could not be read at all has its own problem already; a hundred echoes would bury it.
+    if value in known or not known:
+        return bool(known)
+    files.report(file, "unknown_reference", row, column, value=value, where=where)
+    return False
+
+
+# --- demand.toml
+
+
+def _demand(files: Files, kinds: Mapping[str, Kind], zones: Mapping[str, Zone]) -> Demand | None:
+    file = "demand.toml"
+    data = files.toml(file, required=False)
+    demand: Demand | None = None if data is None else files.entry(file, None, data, Demand)
+    if demand is None:
+        return None
+    wings = {zone.wing: zone for zone in zones.values()}
+    for wing in demand.wing_share:
+        _check_known(files, file, None, "wing_share", wing, wings, "kecamatan.csv")
+    total = sum(demand.wing_share.values())
+    if demand.wing_share and abs(total - 1.0) > 0.001:
+        files.report(file, "bad_shares", column="wing_share", total=round(total, 4))
+    profiles: list[tuple[str, tuple[float, ...], int]] = [
+        ("hours", demand.hours, 24),
+        ("weekdays", demand.weekdays, 7),
+    ]
+    for kind, figures in demand.kinds.items():
+        column = f"kinds.{kind}"
+        _check_known(files, file, None, column, kind, kinds, "kinds.csv")
+        if figures.yearly < 0.0:
+            files.report(file, "out_of_range", column=f"{column}.yearly", value=figures.yearly, low=0, high="inf")
+        profiles += [(f"{column}.hours", figures.hours, 24), (f"{column}.months", figures.months, 12)]
+        for zone in figures.zones:
+            _check_known(files, file, None, f"{column}.zones", zone, zones, "kecamatan.csv")
+    for column, weights, length in profiles:
+        if weights and (len(weights) != length or min(weights) < 0.0 or sum(weights) <= 0.0):
+            files.report(file, "bad_value", column=column, detail=f"{length} weights >= 0 expected, not all zero")
+    return demand
