@@ -5,13 +5,17 @@ from __future__ import annotations
 import csv
 import gzip
 import re
+from functools import lru_cache
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from geo.polylines import Lines, graph_from_lines
 from geo.roads import RoadGraph
 from geo.router import LIGHTS, REGULAR, Rejected
+from geo.speeds import CLASS_INDEX
 
 # The city models carry no road class; their two speeds per mode tell motorways from streets (JEMSS README).
 MOTORWAY_KMH = 60.0
@@ -81,19 +85,130 @@ def read_columns(file: Path, columns: tuple[str, ...]) -> dict[str, npt.NDArray[
     return {c: table[:, i] for i, c in enumerate(columns)}
 
 
+def read_header(file: Path) -> list[str]:
+    """Column names of a (gzip) CSV."""
+    return _read_table(file)[0]
+
+
 def read_rows(file: Path, columns: tuple[str, ...]) -> list[list[str]]:
     """Text columns of a (gzip) CSV by header name, one list per row."""
+    header, rows = _read_table(file)
+    missing = [c for c in columns if c not in header]
+    if missing:
+        raise Rejected("bad_csv", f"{file} lacks the columns {missing}; it has {header}")
+    at = [header.index(c) for c in columns]
+    short = next((i for i, row in enumerate(rows) if len(row) <= max(at)), None)
+    if short is not None:
+        raise Rejected("bad_csv", f"{file} row {short + 2} has too few columns")
+    return [[row[i] for i in at] for row in rows]
+
+
+@lru_cache(maxsize=2)
+def _read_table(file: Path) -> tuple[list[str], list[list[str]]]:
     opener = gzip.open if file.suffix == ".gz" else open
     try:
         with opener(file, "rt", encoding="utf-8", newline="") as lines:
             rows = csv.reader(lines)
-            header = next(rows, [])
-            missing = [c for c in columns if c not in header]
-            if missing:
-                raise Rejected("bad_csv", f"{file} lacks the columns {missing}; it has {header}")
-            at = [header.index(c) for c in columns]
-            return [[row[i] for i in at] for row in rows]
+            return next(rows, []), list(rows)
     except FileNotFoundError:
         raise Rejected("missing_file", f"{file} does not exist") from None
-    except (gzip.BadGzipFile, EOFError, UnicodeDecodeError, IndexError) as error:
+    except (gzip.BadGzipFile, EOFError, UnicodeDecodeError) as error:
         raise Rejected("bad_csv", f"{file} is damaged: {error}") from None
+
+
+# Columns of the data pack's edge lists; Kediri and Sidoarjo carry posted limits, Surabaya carries `quality`.
+EDGE_COLUMNS = ("edge_id", "u", "v", "length_m", "highway", "oneway", "name")
+SHAPES_FILE = "roads_osm.geojson.gz"
+
+
+def load_edge_csv(nodes: str | Path, edges: str | Path, region: str = "") -> RoadGraph:
+    """The data pack's road graph: nodes with lon, lat and edges with class, one-way and name (gzip CSV).
+
+    Real geometry is taken from roads_osm.geojson.gz in the same folder when its edges match; inferred links stay
+    straight, and a graph that holds any is marked approximate. Raises Rejected naming the file.
+    """
+    nodes, edges = Path(nodes), Path(edges)
+    key = "node_id" if "node_id" in read_header(nodes) else "osm_node_id"
+    position = {int(r): (float(lon), float(lat)) for r, lon, lat in read_rows(nodes, (key, "lon", "lat"))}
+    has_quality = "quality" in read_header(edges)
+    columns = EDGE_COLUMNS + (("quality",) if has_quality else ("maxspeed",))
+    rows = read_rows(edges, columns)
+    if not rows or not position:
+        raise Rejected("empty_network", f"{edges} or {nodes} has no rows")
+    shapes = _edge_shapes(nodes.parent / SHAPES_FILE) if has_quality else {}
+
+    line: list[int] = []
+    ref: list[int] = []
+    lonlat: list[tuple[float, float]] = []
+    names = NameTable()
+    road_class, name, forward, backward, limit, length = [], [], [], [], [], []
+    inferred = 0
+    for i, (edge_id, u, v, length_m, highway, oneway, street, extra) in enumerate(rows):
+        try:
+            a, b = int(u), int(v)
+            points = [position[a], *shapes.get((int(edge_id), a, b), ()), position[b]]
+        except KeyError as missing:
+            raise Rejected("bad_csv", f"{edges} row {i + 2} names node {missing} that {nodes} does not have") from None
+        line += [i] * len(points)
+        # Interior points are met by no other edge: references of their own, apart from densified ones (see polylines).
+        ref += [a, *(-(len(ref) + j + 1) for j in range(len(points) - 2)), b]
+        lonlat += points
+        road_class.append(CLASS_INDEX.get(highway, CLASS_INDEX["unknown"]))
+        name.append(names.index(street))
+        forward.append(True)
+        backward.append(oneway != "yes")
+        limit.append(parse_kmh(extra) if not has_quality else np.nan)
+        length.append(float(length_m))
+        inferred += has_quality and extra != "osm"
+    xy = np.array(lonlat)
+    lines = Lines(
+        np.array(line), np.array(ref), xy[:, 0], xy[:, 1], np.array(road_class, np.uint8), np.array(name),
+        np.array(forward), np.array(backward), np.array(limit), np.array(length),
+    )  # fmt: skip
+    region = region or edges.name.split(".")[0]
+    graph = graph_from_lines(
+        lines, names.names, region=region, source=edges.name, licence="ODbL (OpenStreetMap contributors)",
+        approximate=inferred > 0,
+    )  # fmt: skip
+    graph.notes["edges_inferred"] = float(inferred)
+    return graph
+
+
+def _edge_shapes(file: Path) -> dict[tuple[int, int, int], list[tuple[float, float]]]:
+    """Interior points by (edge_id, u, v); empty when the file is not there."""
+    if not file.exists():
+        return {}
+    try:
+        with gzip.open(file) as stream:
+            features = msgspec.json.decode(stream.read())["features"]
+        return {
+            (f["properties"]["edge_id"], f["properties"]["u"], f["properties"]["v"]): [
+                (x, y) for x, y in f["geometry"]["coordinates"][1:-1]
+            ]
+            for f in features
+        }
+    except (gzip.BadGzipFile, EOFError, msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
+        raise Rejected("bad_geojson", f"{file} is damaged: {error}") from None
+
+
+class NameTable:
+    """Street names as small integers; 0 is the unnamed road."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = [""]
+        self._index: dict[str, int] = {"": 0}
+
+    def index(self, name: str) -> int:
+        at = self._index.get(name)
+        if at is None:
+            at = self._index[name] = len(self.names)
+            self.names.append(name)
+        return at
+
+
+def parse_kmh(text: str) -> float:
+    """A maxspeed tag as km/h; nan when it states no number ("none", "signals", "ID:urban")."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(km/?h|kmh|mph)?\s*", text.split(";")[0])
+    if found is None or float(found[1]) <= 0.0:
+        return float("nan")
+    return float(found[1]) * (1.609344 if found[2] == "mph" else 1.0)

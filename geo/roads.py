@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +30,6 @@ from geo.router import (
     Route,
     StraightLineRouter,
     require_lonlat,
-    straight_line_m,
 )
 
 if TYPE_CHECKING:
@@ -184,7 +183,7 @@ class RoadGraph:
         arc_class: npt.ArrayLike | None = None,
         classes: Sequence[str] = ("road",),
         node_ref: npt.ArrayLike | None = None,
-        shapes: Sequence[npt.NDArray[np.float64]] | None = None,
+        shapes: tuple[npt.NDArray[np.int64], FloatArray] | None = None,
         m_per_deg: tuple[float, float] | None = None,
         region: str = "",
         source: str = "",
@@ -197,7 +196,7 @@ class RoadGraph:
         node_lon, node_lat (n,) degrees; arc_from, arc_to (m,) node indices; length_m (m,); seconds per mode (m,).
         offroad_access (n,) bool: nodes where a position off the network may join it (default: all).
         arc_name (m,) indexes `names` (names[0] must be ""), arc_class (m,) indexes `classes`.
-        shapes: per arc an array (k, 2) of interior lon, lat points for drawing. m_per_deg: local scale (x, y).
+        shapes: (points per arc (m,), all interior points lon, lat (k, 2) one arc after the other), for drawing. m_per_deg: local scale (x, y).
         Raises Rejected("empty_network" | "bad_coordinates" | "bad_arcs" | "bad_speed" | "too_large").
         """
         lon, lat = np.ascontiguousarray(node_lon, np.float64), np.ascontiguousarray(node_lat, np.float64)
@@ -381,9 +380,7 @@ class RoadGraph:
         """Seconds from a node to every node (n,), inf beyond `limit_s` or without a way."""
         return self.times_from_many([node], [0.0], mode, limit_s)
 
-    def times_to(
-        self, node: int, mode: Mode = LIGHTS, limit_s: float = math.inf, start_s: float = 0.0
-    ) -> FloatArray:
+    def times_to(self, node: int, mode: Mode = LIGHTS, limit_s: float = math.inf, start_s: float = 0.0) -> FloatArray:
         """Seconds from every node to this one plus `start_s` beyond it (n,)."""
         return self._sweep(self.rev_first, self.rev_from, self.live.reverse, [node], [start_s], mode, limit_s)
 
@@ -555,17 +552,15 @@ LOCAL_SPAN_MAX_DEG = 12.0  # the widest Indonesian province (Papua before the sp
 
 
 def _pack_shapes(
-    shapes: Sequence[npt.NDArray[np.float64]] | None, order: npt.NDArray[np.int64]
+    shapes: tuple[npt.NDArray[np.int64], FloatArray] | None, order: npt.NDArray[np.int64]
 ) -> tuple[IntArray | None, npt.NDArray[np.float32] | None, npt.NDArray[np.float32] | None]:
+    """Shape points in the new arc order, as float32: 1 m at these longitudes, enough to draw."""
     if shapes is None:
         return None, None, None
-    chosen: list[Any] = [shapes[i] for i in order]
-    first = np.zeros(len(chosen) + 1, np.int32)
-    np.cumsum([len(s) for s in chosen], out=first[1:])
-    flat = np.concatenate([np.asarray(s, np.float64).reshape(-1, 2) for s in chosen]) if first[-1] else np.zeros((0, 2))
-    return first, flat[:, 0].astype(np.float32), flat[:, 1].astype(np.float32)
-
-
-def distance_m(graph: RoadGraph, a: int, b: int) -> float:
-    """Crow-fly metres between two nodes."""
-    return straight_line_m(*(float(v[i]) for i in (a, b) for v in (graph.node_lon, graph.node_lat)))
+    counts, points = shapes
+    begin = (np.cumsum(counts) - counts)[order]
+    chosen = counts[order]
+    first = np.zeros(len(order) + 1, np.int32)
+    np.cumsum(chosen, out=first[1:])
+    at = np.repeat(begin, chosen) + np.arange(int(first[-1])) - np.repeat(first[:-1], chosen)
+    return first, points[at, 0].astype(np.float32), points[at, 1].astype(np.float32)

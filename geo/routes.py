@@ -181,7 +181,10 @@ def steps_of(graph: RoadGraph, path: NodePath) -> list[Step]:
         graph.first_out[middle + 1] - graph.first_out[middle], graph.rev_first[middle + 1] - graph.rev_first[middle]
     )
     bends = (np.abs(angle) > SLIGHT_DEG) & (choices > 2)
-    breaks = np.flatnonzero((name[1:] != name[:-1]) | bends) + 1
+    # An unnamed piece between two of the same street is no news: compare with the last name heard.
+    heard = name[np.maximum.accumulate(np.where(name != 0, np.arange(len(name)), 0))]
+    renamed = (name[1:] != 0) & (heard[1:] != heard[:-1])
+    breaks = np.flatnonzero(renamed | bends) + 1
     starts = np.concatenate([[0], breaks])
     length_m = np.add.reduceat(graph.arc_length_m[arcs], starts)
     at_s = path.at_s[starts]
