@@ -27,7 +27,7 @@ class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
 # --- calls and reports
 
 
-class PresentCall(Command, tag="present_call"):
+class PresentCall(Command, frozen=True, tag="present_call"):
     """The telephone exchange says: line `line` is ringing. Starts the 7-minute clock."""
 
     call_id: Id
@@ -37,19 +37,19 @@ class PresentCall(Command, tag="present_call"):
     rang_at: datetime | None = None
 
 
-class AnswerReport(Command, tag="answer_report"):
+class AnswerReport(Command, frozen=True, tag="answer_report"):
     """A call taker picks up a ringing call, or calls an abandoned one back."""
 
     report_id: Id
 
 
-class AbandonCall(Command, tag="abandon_call"):
+class AbandonCall(Command, frozen=True, tag="abandon_call"):
     """The caller hung up before we knew what and where."""
 
     report_id: Id
 
 
-class SubmitReport(Command, tag="submit_report"):
+class SubmitReport(Command, frozen=True, tag="submit_report"):
     """What happened and where. Opens an incident at once, or attaches when `incident_id` says which.
 
     With `report_id` it completes a call that is already known; without, it is a new report.
@@ -67,25 +67,25 @@ class SubmitReport(Command, tag="submit_report"):
     answers: dict[str, str] = {}
 
 
-class LocateReport(Command, tag="locate_report"):
+class LocateReport(Command, frozen=True, tag="locate_report"):
     """A better position arrived (AML, link); an operator may then relocate the incident with one key."""
 
     report_id: Id
     place: Place
 
 
-class AttachReport(Command, tag="attach_report"):
+class AttachReport(Command, frozen=True, tag="attach_report"):
     report_id: Id
     incident_id: Id
 
 
-class DetachReport(Command, tag="detach_report"):
+class DetachReport(Command, frozen=True, tag="detach_report"):
     """Undo of attach: the report opens its own incident again."""
 
     report_id: Id
 
 
-class DismissReport(Command, tag="dismiss_report"):
+class DismissReport(Command, frozen=True, tag="dismiss_report"):
     """Not an emergency: prank, silent, information, other service. Counted, never deleted."""
 
     report_id: Id
@@ -95,7 +95,7 @@ class DismissReport(Command, tag="dismiss_report"):
 # --- incidents
 
 
-class RegradeIncident(Command, tag="regrade_incident"):
+class RegradeIncident(Command, frozen=True, tag="regrade_incident"):
     incident_id: Id
     reason: Reason
     kind: Id | None = None
@@ -103,58 +103,58 @@ class RegradeIncident(Command, tag="regrade_incident"):
     version: int | None = None
 
 
-class RelocateIncident(Command, tag="relocate_incident"):
+class RelocateIncident(Command, frozen=True, tag="relocate_incident"):
     incident_id: Id
     place: Place
     reason: Reason
     version: int | None = None
 
 
-class MergeIncident(Command, tag="merge_incident"):
+class MergeIncident(Command, frozen=True, tag="merge_incident"):
     """`incident_id` is a duplicate of `into`; its reports and coming units follow."""
 
     incident_id: Id
     into: Id
 
 
-class UnmergeIncident(Command, tag="unmerge_incident"):
+class UnmergeIncident(Command, frozen=True, tag="unmerge_incident"):
     incident_id: Id
 
 
-class CancelIncident(Command, tag="cancel_incident"):
+class CancelIncident(Command, frozen=True, tag="cancel_incident"):
     incident_id: Id
     reason: Reason
 
 
-class CloseIncident(Command, tag="close_incident"):
+class CloseIncident(Command, frozen=True, tag="close_incident"):
     incident_id: Id
     outcome: Reason
 
 
-class ReopenIncident(Command, tag="reopen_incident"):
+class ReopenIncident(Command, frozen=True, tag="reopen_incident"):
     incident_id: Id
     reason: Reason
 
 
-class NoteIncident(Command, tag="note_incident"):
+class NoteIncident(Command, frozen=True, tag="note_incident"):
     incident_id: Id
     text: Annotated[str, msgspec.Meta(min_length=1, max_length=2000)]
 
 
-class RaiseAlarm(Command, tag="raise_alarm"):
+class RaiseAlarm(Command, frozen=True, tag="raise_alarm"):
     """Send what the plan's next alarm level adds."""
 
     incident_id: Id
     reason: Reason
 
 
-class AnswerTriage(Command, tag="answer_triage"):
+class AnswerTriage(Command, frozen=True, tag="answer_triage"):
     incident_id: Id
     question: Id
     answer: Annotated[str, msgspec.Meta(max_length=64)]
 
 
-class ConfirmPlan(Command, tag="confirm_plan"):
+class ConfirmPlan(Command, frozen=True, tag="confirm_plan"):
     """The dispatcher's yes to a plan in `confirm` mode."""
 
     incident_id: Id
@@ -163,7 +163,7 @@ class ConfirmPlan(Command, tag="confirm_plan"):
 # --- sending
 
 
-class AssignUnit(Command, tag="assign_unit"):
+class AssignUnit(Command, frozen=True, tag="assign_unit"):
     """Send this unit. Choosing another than the recommended one is an override and needs a reason."""
 
     incident_id: Id
@@ -172,7 +172,7 @@ class AssignUnit(Command, tag="assign_unit"):
     version: int | None = None
 
 
-class WithdrawUnit(Command, tag="withdraw_unit"):
+class WithdrawUnit(Command, frozen=True, tag="withdraw_unit"):
     """Stand a coming unit down."""
 
     assignment_id: Id
@@ -182,19 +182,19 @@ class WithdrawUnit(Command, tag="withdraw_unit"):
 # --- units
 
 
-class StartDuty(Command, tag="start_duty"):
+class StartDuty(Command, frozen=True, tag="start_duty"):
     unit_id: Id
     crew: Annotated[list[Name], msgspec.Meta(max_length=12)] = []
     place: Place | None = None
     device_at: datetime | None = None
 
 
-class EndDuty(Command, tag="end_duty"):
+class EndDuty(Command, frozen=True, tag="end_duty"):
     unit_id: Id
     device_at: datetime | None = None
 
 
-class ReceiptJob(Command, tag="receipt_job"):
+class ReceiptJob(Command, frozen=True, tag="receipt_job"):
     """A device says: the job was `delivered` to it, or `seen` by the crew."""
 
     assignment_id: Id
@@ -202,25 +202,25 @@ class ReceiptJob(Command, tag="receipt_job"):
     device_at: datetime | None = None
 
 
-class AcknowledgeJob(Command, tag="acknowledge_job"):
+class AcknowledgeJob(Command, frozen=True, tag="acknowledge_job"):
     assignment_id: Id
     device_at: datetime | None = None
 
 
-class DeclineJob(Command, tag="decline_job"):
+class DeclineJob(Command, frozen=True, tag="decline_job"):
     assignment_id: Id
     reason: Reason
     device_at: datetime | None = None
 
 
-class ReportEnRoute(Command, tag="report_en_route"):
+class ReportEnRoute(Command, frozen=True, tag="report_en_route"):
     """Wheels rolling."""
 
     assignment_id: Id
     device_at: datetime | None = None
 
 
-class ReportAtScene(Command, tag="report_at_scene"):
+class ReportAtScene(Command, frozen=True, tag="report_at_scene"):
     """Arrived. `by` keeps button, geofence and dispatcher apart; a geofence alone only proposes, never sets."""
 
     assignment_id: Id
@@ -228,48 +228,48 @@ class ReportAtScene(Command, tag="report_at_scene"):
     device_at: datetime | None = None
 
 
-class ReportAtPatient(Command, tag="report_at_patient"):
+class ReportAtPatient(Command, frozen=True, tag="report_at_patient"):
     assignment_id: Id
     device_at: datetime | None = None
 
 
-class ReportTransporting(Command, tag="report_transporting"):
+class ReportTransporting(Command, frozen=True, tag="report_transporting"):
     assignment_id: Id
     hospital_id: Id | None = None
     device_at: datetime | None = None
 
 
-class ReportAtHospital(Command, tag="report_at_hospital"):
+class ReportAtHospital(Command, frozen=True, tag="report_at_hospital"):
     assignment_id: Id
     device_at: datetime | None = None
 
 
-class ReportClear(Command, tag="report_clear"):
+class ReportClear(Command, frozen=True, tag="report_clear"):
     """The unit is free again."""
 
     assignment_id: Id
     device_at: datetime | None = None
 
 
-class TakeOutOfService(Command, tag="take_out_of_service"):
+class TakeOutOfService(Command, frozen=True, tag="take_out_of_service"):
     unit_id: Id
     reason: Reason
     device_at: datetime | None = None
 
 
-class ReturnToService(Command, tag="return_to_service"):
+class ReturnToService(Command, frozen=True, tag="return_to_service"):
     unit_id: Id
     device_at: datetime | None = None
 
 
-class PlaceUnit(Command, tag="place_unit"):
+class PlaceUnit(Command, frozen=True, tag="place_unit"):
     """A dispatcher moves a radio-only unit on the map. GPS fixes do not come this way; see `Engine.fix`."""
 
     unit_id: Id
     place: Place
 
 
-class OrderMove(Command, tag="order_move"):
+class OrderMove(Command, frozen=True, tag="order_move"):
     """Send a free unit to stand at a post (move-up)."""
 
     unit_id: Id
@@ -277,7 +277,7 @@ class OrderMove(Command, tag="order_move"):
     reason: Annotated[str, msgspec.Meta(max_length=300)] = ""
 
 
-class Wake(Command, tag="wake"):
+class Wake(Command, frozen=True, tag="wake"):
     """The clock: something in `next_deadline` has come. Given by drivers only, never over the wire."""
 
 

@@ -20,7 +20,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind"):
 # --- calls and reports
 
 
-class CallPresented(Event, tag="call_presented"):
+class CallPresented(Event, frozen=True, tag="call_presented"):
     report_id: str
     call_id: str
     rang_at: datetime
@@ -30,15 +30,15 @@ class CallPresented(Event, tag="call_presented"):
     repeat_of: str | None = None
 
 
-class ReportAnswered(Event, tag="report_answered"):
+class ReportAnswered(Event, frozen=True, tag="report_answered"):
     report_id: str
 
 
-class CallAbandoned(Event, tag="call_abandoned"):
+class CallAbandoned(Event, frozen=True, tag="call_abandoned"):
     report_id: str
 
 
-class ReportSubmitted(Event, tag="report_submitted"):
+class ReportSubmitted(Event, frozen=True, tag="report_submitted"):
     """`rang_at` stands only when this event creates the report (no ring was seen before)."""
 
     report_id: str
@@ -51,29 +51,29 @@ class ReportSubmitted(Event, tag="report_submitted"):
     answers: dict[str, str] = {}
 
 
-class ReportLocated(Event, tag="report_located"):
+class ReportLocated(Event, frozen=True, tag="report_located"):
     report_id: str
     place: Place
 
 
-class ReportAttached(Event, tag="report_attached"):
+class ReportAttached(Event, frozen=True, tag="report_attached"):
     report_id: str
     incident_id: str
     score: float | None = None
     """Likeness of a duplicate, 0..1, when the engine proposed it."""
 
 
-class ReportDetached(Event, tag="report_detached"):
+class ReportDetached(Event, frozen=True, tag="report_detached"):
     report_id: str
     incident_id: str
 
 
-class ReportDismissed(Event, tag="report_dismissed"):
+class ReportDismissed(Event, frozen=True, tag="report_dismissed"):
     report_id: str
     reason: str
 
 
-class DuplicateSuspected(Event, tag="duplicate_suspected"):
+class DuplicateSuspected(Event, frozen=True, tag="duplicate_suspected"):
     """A new incident looks like an open one; a person decides."""
 
     incident_id: str
@@ -85,7 +85,7 @@ class DuplicateSuspected(Event, tag="duplicate_suspected"):
 # --- incidents
 
 
-class IncidentOpened(Event, tag="incident_opened"):
+class IncidentOpened(Event, frozen=True, tag="incident_opened"):
     incident_id: str
     report_id: str
     incident_kind: str
@@ -96,12 +96,13 @@ class IncidentOpened(Event, tag="incident_opened"):
     mode: str
     required: list[str]
     """Capabilities the plan wants, one entry a unit, in plan order (alternatives joined by `|`)."""
+    confirm_due_at: datetime | None = None
     zone: str | None = None
     why: str = ""
     """Reason of the priority: kind's default, triage or operator."""
 
 
-class IncidentRegraded(Event, tag="incident_regraded"):
+class IncidentRegraded(Event, frozen=True, tag="incident_regraded"):
     incident_id: str
     incident_kind: str
     priority: int
@@ -112,7 +113,7 @@ class IncidentRegraded(Event, tag="incident_regraded"):
     reason: str
 
 
-class IncidentRelocated(Event, tag="incident_relocated"):
+class IncidentRelocated(Event, frozen=True, tag="incident_relocated"):
     incident_id: str
     place: Place
     place_before: Place
@@ -120,7 +121,7 @@ class IncidentRelocated(Event, tag="incident_relocated"):
     reason: str
 
 
-class IncidentMerged(Event, tag="incident_merged"):
+class IncidentMerged(Event, frozen=True, tag="incident_merged"):
     incident_id: str
     into: str
     reports: list[str]
@@ -128,7 +129,7 @@ class IncidentMerged(Event, tag="incident_merged"):
     """Coming units that now go to `into`."""
 
 
-class IncidentUnmerged(Event, tag="incident_unmerged"):
+class IncidentUnmerged(Event, frozen=True, tag="incident_unmerged"):
     incident_id: str
     out_of: str
     reports: list[str]
@@ -137,44 +138,44 @@ class IncidentUnmerged(Event, tag="incident_unmerged"):
     """Earliest ring of the reports the other incident keeps."""
 
 
-class IncidentCancelled(Event, tag="incident_cancelled"):
+class IncidentCancelled(Event, frozen=True, tag="incident_cancelled"):
     incident_id: str
     reason: str
 
 
-class IncidentClosed(Event, tag="incident_closed"):
+class IncidentClosed(Event, frozen=True, tag="incident_closed"):
     incident_id: str
     outcome: str
 
 
-class IncidentReopened(Event, tag="incident_reopened"):
+class IncidentReopened(Event, frozen=True, tag="incident_reopened"):
     incident_id: str
     reason: str
 
 
-class IncidentNoted(Event, tag="incident_noted"):
+class IncidentNoted(Event, frozen=True, tag="incident_noted"):
     incident_id: str
     text: str
 
 
-class AlarmRaised(Event, tag="alarm_raised"):
+class AlarmRaised(Event, frozen=True, tag="alarm_raised"):
     incident_id: str
     level: int
     required: list[str]
     reason: str
 
 
-class TriageAnswered(Event, tag="triage_answered"):
+class TriageAnswered(Event, frozen=True, tag="triage_answered"):
     incident_id: str
     question: str
     answer: str
 
 
-class PlanConfirmed(Event, tag="plan_confirmed"):
+class PlanConfirmed(Event, frozen=True, tag="plan_confirmed"):
     incident_id: str
 
 
-class PlanShort(Event, tag="plan_short"):
+class PlanShort(Event, frozen=True, tag="plan_short"):
     """Part of the plan cannot be filled now; says why and when it is tried again."""
 
     incident_id: str
@@ -183,7 +184,7 @@ class PlanShort(Event, tag="plan_short"):
     retry_at: datetime
 
 
-class ResponseAtRisk(Event, tag="response_at_risk"):
+class ResponseAtRisk(Event, frozen=True, tag="response_at_risk"):
     """Predicted to be late while something can still be done."""
 
     incident_id: str
@@ -196,7 +197,7 @@ class ResponseAtRisk(Event, tag="response_at_risk"):
     gain_s: float | None = None
 
 
-class ResponseLate(Event, tag="response_late"):
+class ResponseLate(Event, frozen=True, tag="response_late"):
     """The 420 s have passed with nobody capable at the scene."""
 
     incident_id: str
@@ -223,7 +224,7 @@ class Candidates(msgspec.Struct, frozen=True, omit_defaults=True):
     fix_age_s: list[float | None] = []
 
 
-class UnitRecommended(Event, tag="unit_recommended"):
+class UnitRecommended(Event, frozen=True, tag="unit_recommended"):
     incident_id: str
     capability: str
     chosen: str | None
@@ -233,7 +234,7 @@ class UnitRecommended(Event, tag="unit_recommended"):
     approximate: bool = False
 
 
-class UnitAssigned(Event, tag="unit_assigned"):
+class UnitAssigned(Event, frozen=True, tag="unit_assigned"):
     assignment_id: str
     incident_id: str
     unit_id: str
@@ -249,13 +250,13 @@ class UnitAssigned(Event, tag="unit_assigned"):
     """The assignment this unit left for this one."""
 
 
-class UnitRealerted(Event, tag="unit_realerted"):
+class UnitRealerted(Event, frozen=True, tag="unit_realerted"):
     assignment_id: str
     alerts: int
     ack_due_at: datetime
 
 
-class VoiceTaskRaised(Event, tag="voice_task_raised"):
+class VoiceTaskRaised(Event, frozen=True, tag="voice_task_raised"):
     """No device answers: somebody must use the radio."""
 
     assignment_id: str
@@ -263,18 +264,18 @@ class VoiceTaskRaised(Event, tag="voice_task_raised"):
     incident_id: str
 
 
-class JobReceipted(Event, tag="job_receipted"):
+class JobReceipted(Event, frozen=True, tag="job_receipted"):
     assignment_id: str
     step: str
     device_at: datetime | None = None
 
 
-class JobAcknowledged(Event, tag="job_acknowledged"):
+class JobAcknowledged(Event, frozen=True, tag="job_acknowledged"):
     assignment_id: str
     device_at: datetime | None = None
 
 
-class JobDeclined(Event, tag="job_declined"):
+class JobDeclined(Event, frozen=True, tag="job_declined"):
     assignment_id: str
     unit_id: str
     incident_id: str
@@ -282,7 +283,7 @@ class JobDeclined(Event, tag="job_declined"):
     device_at: datetime | None = None
 
 
-class JobUnanswered(Event, tag="job_unanswered"):
+class JobUnanswered(Event, frozen=True, tag="job_unanswered"):
     """No acknowledgement after every alert: the next unit goes, this one is out of service until heard from."""
 
     assignment_id: str
@@ -290,26 +291,26 @@ class JobUnanswered(Event, tag="job_unanswered"):
     incident_id: str
 
 
-class UnitWithdrawn(Event, tag="unit_withdrawn"):
+class UnitWithdrawn(Event, frozen=True, tag="unit_withdrawn"):
     assignment_id: str
     unit_id: str
     incident_id: str
     reason: str
 
 
-class UnitEnRoute(Event, tag="unit_en_route"):
+class UnitEnRoute(Event, frozen=True, tag="unit_en_route"):
     assignment_id: str
     device_at: datetime | None = None
 
 
-class ArrivalProposed(Event, tag="arrival_proposed"):
+class ArrivalProposed(Event, frozen=True, tag="arrival_proposed"):
     """The geofence says so; the crew has not confirmed."""
 
     assignment_id: str
     device_at: datetime | None = None
 
 
-class UnitAtScene(Event, tag="unit_at_scene"):
+class UnitAtScene(Event, frozen=True, tag="unit_at_scene"):
     assignment_id: str
     unit_id: str
     incident_id: str
@@ -317,24 +318,24 @@ class UnitAtScene(Event, tag="unit_at_scene"):
     device_at: datetime | None = None
 
 
-class UnitAtPatient(Event, tag="unit_at_patient"):
+class UnitAtPatient(Event, frozen=True, tag="unit_at_patient"):
     assignment_id: str
     device_at: datetime | None = None
 
 
-class UnitTransporting(Event, tag="unit_transporting"):
+class UnitTransporting(Event, frozen=True, tag="unit_transporting"):
     assignment_id: str
     hospital_id: str | None = None
     device_at: datetime | None = None
     why: str = ""
 
 
-class UnitAtHospital(Event, tag="unit_at_hospital"):
+class UnitAtHospital(Event, frozen=True, tag="unit_at_hospital"):
     assignment_id: str
     device_at: datetime | None = None
 
 
-class UnitCleared(Event, tag="unit_cleared"):
+class UnitCleared(Event, frozen=True, tag="unit_cleared"):
     assignment_id: str
     unit_id: str
     incident_id: str
@@ -344,35 +345,35 @@ class UnitCleared(Event, tag="unit_cleared"):
 # --- units
 
 
-class DutyStarted(Event, tag="duty_started"):
+class DutyStarted(Event, frozen=True, tag="duty_started"):
     unit_id: str
     crew: list[str]
     place: Place | None = None
     device_at: datetime | None = None
 
 
-class DutyEnded(Event, tag="duty_ended"):
+class DutyEnded(Event, frozen=True, tag="duty_ended"):
     unit_id: str
     device_at: datetime | None = None
 
 
-class UnitOutOfService(Event, tag="unit_out_of_service"):
+class UnitOutOfService(Event, frozen=True, tag="unit_out_of_service"):
     unit_id: str
     reason: str
     device_at: datetime | None = None
 
 
-class UnitReturned(Event, tag="unit_returned"):
+class UnitReturned(Event, frozen=True, tag="unit_returned"):
     unit_id: str
     device_at: datetime | None = None
 
 
-class UnitPlaced(Event, tag="unit_placed"):
+class UnitPlaced(Event, frozen=True, tag="unit_placed"):
     unit_id: str
     place: Place
 
 
-class MoveOrdered(Event, tag="move_ordered"):
+class MoveOrdered(Event, frozen=True, tag="move_ordered"):
     unit_id: str
     post: str
     gain: float | None = None

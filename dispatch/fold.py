@@ -29,7 +29,7 @@ from dispatch.model import (
     Unit,
     UnitState,
 )
-from dispatch.region import Region
+from dispatch.region import AUTO, Region
 
 ENDED_KEPT = timedelta(hours=48)
 """Ended incidents stay in memory this long, for reopening and un-merging; after that only the tables have them."""
@@ -421,7 +421,8 @@ def _incident_opened(s: State, e: ev.IncidentOpened, entry: ev.Entry) -> None:
         zone=e.zone,
         required=list(e.required),
         unfilled=list(e.required),
-        confirmed=e.mode == "auto",
+        confirmed=e.mode == AUTO,
+        confirm_due_at=e.confirm_due_at,
     )
     s.last_incident = e.incident_id
     s.open_ids[e.incident_id] = None
@@ -454,6 +455,7 @@ def _incident_relocated(s: State, e: ev.IncidentRelocated, entry: ev.Entry) -> N
 def _incident_merged(s: State, e: ev.IncidentMerged, entry: ev.Entry) -> None:
     gone, into = s._incident(e.incident_id), s._incident(e.into)
     gone.state_before_merge = gone.state
+    gone.reports_before_merge = list(e.reports)
     gone.merged_into = e.into
     s._end(gone, IncidentState.MERGED, entry.at, None)
     _move(s, e.reports, e.assignments, gone, into)
@@ -468,6 +470,7 @@ def _incident_unmerged(s: State, e: ev.IncidentUnmerged, entry: ev.Entry) -> Non
     back, out_of = s._incident(e.incident_id), s._incident(e.out_of)
     back.state = back.state_before_merge or IncidentState.WAITING
     back.state_before_merge = None
+    back.reports_before_merge = []
     back.merged_into = None
     back.ended_at = None
     s.open_ids[e.incident_id] = None
@@ -534,6 +537,7 @@ def _triage_answered(s: State, e: ev.TriageAnswered, entry: ev.Entry) -> None:
 def _plan_confirmed(s: State, e: ev.PlanConfirmed, entry: ev.Entry) -> None:
     incident = s._incident(e.incident_id)
     incident.confirmed = True
+    incident.confirm_due_at = None
     incident.retry_at = None
     s.assign_seq = s.seq
 
@@ -584,6 +588,7 @@ def _unit_assigned(s: State, e: ev.UnitAssigned, entry: ev.Entry) -> None:
     s._set_unit(unit, UnitState.COMMITTED, entry.at)
     incident = s._incident(e.incident_id)
     incident.assignment_ids = [*incident.assignment_ids, e.assignment_id]
+    incident.assigned_count += 1
     incident.first_assigned_at = incident.first_assigned_at or entry.at
     if incident.state is IncidentState.WAITING:
         incident.state = IncidentState.DISPATCHED

@@ -18,7 +18,7 @@ Priority = int
 PRIORITIES: tuple[Priority, ...] = (1, 2, 3)
 
 
-class Rejected(Exception):
+class Rejected(Exception):  # noqa: N818 - a refusal, not a failure; the word callers and screens use
     """A user's mistake: the command is refused and nothing has changed.
 
     `code` is stable and machine-readable, `field` names what to mend, `detail` gives figures for the translated text.
@@ -197,9 +197,14 @@ class Incident(msgspec.Struct):
     """P(first capable unit at scene in time) as last predicted."""
     predicted_at: datetime | None = None
     confirmed: bool = True
-    """False while a `confirm` plan waits for the dispatcher's yes."""
+    """False while the plan (or the rest of it) waits for the dispatcher's yes."""
+    confirm_due_at: datetime | None = None
+    """When the clock says yes in the dispatcher's place; None = only a person may."""
+    assigned_count: int = 0
+    """Assignments ever made for this incident; numbers the next one."""
     merged_into: str | None = None
     state_before_merge: IncidentState | None = None
+    reports_before_merge: list[str] = []
     ended_at: datetime | None = None
     outcome: str | None = None
     triage: dict[str, str] = {}

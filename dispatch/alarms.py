@@ -1,0 +1,114 @@
+"""What the clock alone can cause: unanswered alerts, predicted and real lateness, plans confirmed by time.
+
+Pure functions from the engine's state at `at` to events; the engine calls them when a deadline has come.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from dispatch import events as ev
+from dispatch import prediction
+from dispatch.model import AssignmentState, Incident
+from dispatch.planning import EngineView
+
+if TYPE_CHECKING:
+    from dispatch.engine import Engine
+
+NO_ANSWER = "tidak menjawab panggilan"
+
+
+def ack_overdue(engine: Engine, assignment_id: str, at: datetime) -> list[ev.AnyEvent]:
+    """The acknowledgement ladder: alert again, then a voice task and the next unit."""
+    a = engine.state.assignments[assignment_id]
+    limits = engine.region.limits
+    if a.alerts < limits.ack_alerts_max:
+        return [
+            ev.UnitRealerted(
+                assignment_id=assignment_id,
+                alerts=a.alerts + 1,
+                ack_due_at=at + timedelta(seconds=limits.ack_timeout_s),
+            )
+        ]
+    return [
+        ev.VoiceTaskRaised(assignment_id=assignment_id, unit_id=a.unit_id, incident_id=a.incident_id),
+        ev.JobUnanswered(assignment_id=assignment_id, unit_id=a.unit_id, incident_id=a.incident_id),
+        ev.UnitOutOfService(unit_id=a.unit_id, reason=NO_ANSWER),
+    ]
+
+
+def confirm_overdue(engine: Engine, incident_id: str) -> list[ev.AnyEvent]:
+    return [ev.PlanConfirmed(incident_id=incident_id)]
+
+
+def late(engine: Engine, incident_id: str) -> list[ev.AnyEvent]:
+    incident = engine.state.incidents[incident_id]
+    return [ev.ResponseLate(incident_id=incident_id, deadline=engine.deadline(incident))]
+
+
+def predict(engine: Engine, incident: Incident, at: datetime) -> tuple[float, datetime | None]:
+    """(P(first capable unit at scene by the deadline), expected arrival); (0, None) when nobody is coming."""
+    best_chance, best_eta_s = 0.0, None
+    missing_s = 1.0
+    left_s = (engine.deadline(incident) - at).total_seconds()
+    for a in engine.state.active_of(incident):
+        if not a.first or a.at_scene_at is not None:
+            continue
+        eta_s, sd_s = remaining(engine, incident, a.assignment_id, at)
+        chance = prediction.chance_within(left_s, eta_s, sd_s)
+        missing_s *= 1.0 - chance  # independent vehicles: all of them must be late
+        if best_eta_s is None or eta_s < best_eta_s:
+            best_eta_s = eta_s
+    best_chance = round(1.0 - missing_s, 4)
+    return best_chance, None if best_eta_s is None else at + timedelta(seconds=round(best_eta_s, 1))
+
+
+def remaining(engine: Engine, incident: Incident, assignment_id: str, at: datetime) -> tuple[float, float]:
+    """Expected seconds until this coming unit arrives and their deviation: by road from a fresh fix, else by the first estimate."""
+    a = engine.state.assignments[assignment_id]
+    unit = engine.state.units[a.unit_id]
+    elapsed_s = (at - a.assigned_at).total_seconds()
+    promised_s = a.eta_s if a.eta_s is not None else engine.region.limits.target_s
+    position = unit.position
+    if position is not None and (at - position.fixed_at).total_seconds() <= engine.region.limits.fix_stale_s:
+        mode = engine.travel_mode(unit.mode, incident.priority)
+        travel_s = engine.router.estimate(
+            position.lon, position.lat, incident.place.lon, incident.place.lat, mode
+        ).eta_s
+        turnout_s = 0.0
+        if a.state is not AssignmentState.EN_ROUTE:
+            turnout_s = max(0.0, EngineView(engine, at).turnout_s(unit) - elapsed_s)
+        return turnout_s + travel_s, prediction.spread_s(travel_s)
+    return max(promised_s - elapsed_s, 1.0), prediction.spread_s(promised_s)
+
+
+def at_risk(engine: Engine, incident_id: str, at: datetime) -> list[ev.AnyEvent]:
+    """Warn when lateness is likelier than not, with the remedy that would help and the seconds it gains."""
+    incident = engine.state.incidents[incident_id]
+    chance, predicted_at = predict(engine, incident, at)
+    if chance >= engine.region.limits.risk_chance:
+        return []
+    view = EngineView(engine, at)
+    remedy, remedy_unit, gain_s = "none", None, None
+    firsts = [slot for slot, first in engine.first_flags(incident).items() if first]
+    for slot in firsts:
+        need = view._need(incident, slot, True, None, None)
+        for arrival in view.arrivals(need, k=1):
+            if predicted_at is None:
+                gain = None
+            else:
+                gain = round((predicted_at - at).total_seconds() - arrival.eta_s, 1)
+            if (gain is None or gain > 0) and (gain_s is None or (gain or 0.0) > gain_s):
+                remedy, remedy_unit, gain_s = "faster_unit", arrival.unit_id, gain
+    return [
+        ev.ResponseAtRisk(
+            incident_id=incident_id,
+            deadline=engine.deadline(incident),
+            chance=chance,
+            predicted_at=predicted_at,
+            remedy=remedy,
+            remedy_unit=remedy_unit,
+            gain_s=gain_s,
+        )
+    ]

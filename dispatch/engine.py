@@ -1,0 +1,408 @@
+"""The engine: a deterministic, synchronous state machine of one region. No I/O, no clock, no chance in it.
+
+    events = engine.decide(command, at, actor)   # validates, assigns, explains; raises Rejected(code, field)
+    engine.apply(entry)                          # the only way state changes
+    engine.next_deadline()                       # when it wants `Wake`, or None
+
+`step` does all three for a driver. The live server, the simulator and a replay drive the same object.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from dispatch import alarms, decide_incidents, decide_reports, decide_units, planning, plans, prediction
+from dispatch import commands as co
+from dispatch import events as ev
+from dispatch.fold import State
+from dispatch.model import (
+    COMING_STATES,
+    ENGINE,
+    OPEN_STATES,
+    Actor,
+    Assignment,
+    AssignmentState,
+    Incident,
+    Position,
+    Rejected,
+    Unit,
+    UnitState,
+)
+from dispatch.policies.closest import Closest
+from dispatch.policies.view import Policy
+from dispatch.region import Plan, Region
+from geo.router import LIGHTS, REGULAR, Router
+
+Handler = Callable[["Engine", Any, datetime, Actor], list[ev.AnyEvent]]
+HANDLERS: dict[type[co.Command], Handler] = {
+    **cast("dict[type[co.Command], Handler]", decide_reports.HANDLERS),
+    **cast("dict[type[co.Command], Handler]", decide_incidents.HANDLERS),
+    **cast("dict[type[co.Command], Handler]", decide_units.HANDLERS),
+}
+
+ROUNDS_MAX = 64
+"""Wakes that one instant may cause before we call it a loop: an assertion, because policies must come to rest."""
+
+
+class Engine:
+    """One region's mind. `zone_of` names the kecamatan of a point; default: the nearest zone's centre."""
+
+    def __init__(
+        self,
+        region: Region,
+        router: Router,
+        policy: Policy | None = None,
+        state: State | None = None,
+        zone_of: Callable[[float, float], str | None] | None = None,
+    ) -> None:
+        self.region = region
+        self.router = router
+        self.policy: Policy = policy if policy is not None else Closest()
+        self.state = state if state is not None else State(region)
+        self.zone_of = zone_of if zone_of is not None else self._nearest_zone
+        self.fleet = router.fleet()
+        self._plans = {plan.code: plan for plan in region.plans}
+        self._offset = timedelta(hours=region.utc_offset_h)
+        self._target = timedelta(seconds=region.limits.target_s)
+        self._due: list[tuple[datetime, str, str]] = []
+        """Heap of (when, what, id); entries whose reason has gone are dropped when they surface."""
+        self._risk_at: dict[str, datetime] = {}
+        self._assigned_seq = 0
+        self._relocated_seq = 0
+        self._round_wanted = False
+        """The clock asks for a round though nothing happened: a retry is due, or the policy's period is over."""
+        self._round_at: datetime | None = None
+        self._excluded: dict[str, tuple[int, frozenset[str]]] = {}
+        self._resume()
+
+    # --- what handlers and rounds ask
+
+    def local_hour(self, at: datetime) -> int:
+        return (at + self._offset).hour
+
+    def _day(self, at: datetime) -> str:
+        return (at + self._offset).strftime("%y%m%d")
+
+    def next_report_id(self, at: datetime) -> str:
+        return _next_id("L" + self._day(at), self.state.last_report)
+
+    def next_incident_id(self, at: datetime) -> str:
+        return _next_id(self._day(at), self.state.last_incident)
+
+    def deadline(self, incident: Incident) -> datetime:
+        return incident.first_ring_at + self._target
+
+    def plan(self, code: str) -> Plan:
+        return self._plans[code]
+
+    def first_flags(self, incident: Incident) -> dict[str, bool]:
+        """Requirement -> does a unit filling it stop the clock?"""
+        plan = self._plans.get(incident.plan)
+        if plan is None:  # the pack changed while the incident was open
+            return dict.fromkeys(incident.required, True)
+        level = min(incident.alarm_level, plans.levels(plan))
+        return dict(zip(plans.required(plan, level), plans.first_flags(plan, level), strict=True))
+
+    def find_open_incident(self, incident_id: str, field: str = "incident_id") -> Incident:
+        incident = decide_incidents.find_incident(self, incident_id, field)
+        if incident.state not in OPEN_STATES:
+            raise Rejected("incident_ended", field, state=str(incident.state), merged_into=incident.merged_into)
+        return incident
+
+    def travel_mode(self, mode: str, priority: int) -> str:
+        """Blue lights for priority 1 and 2 only; a vehicle class with its own table keeps it."""
+        return REGULAR if mode == LIGHTS and priority >= 3 else mode
+
+    def excluded(self, incident_id: str) -> frozenset[str]:
+        """Units not to be asked again for this incident: they declined, did not answer, or serve it already."""
+        incident = self.state.incidents[incident_id]
+        if not incident.assignment_ids:
+            return frozenset()
+        return frozenset(
+            a.unit_id
+            for a in map(self.state.assignments.__getitem__, incident.assignment_ids)
+            if a.state not in (AssignmentState.WITHDRAWN, AssignmentState.CLEARED)
+        )
+
+    def assigned(
+        self,
+        incident: Incident,
+        unit: Unit,
+        capability: str,
+        first: bool,
+        at: datetime,
+        *,
+        number: int,
+        eta_s: float | None = None,
+        override: bool = False,
+        reason: str = "",
+        diverted_from: str | None = None,
+    ) -> ev.UnitAssigned:
+        """The event that sends a unit. `number` counts the assignments this decision makes for the incident, from 1."""
+        if eta_s is None and unit.position is not None:
+            mode = self.travel_mode(unit.mode, incident.priority)
+            travel_s = self.router.eta_s(
+                unit.position.lon, unit.position.lat, incident.place.lon, incident.place.lat, mode
+            )
+            if travel_s is not None:
+                eta_s = travel_s + planning.EngineView(self, at).turnout_s(unit)
+        return ev.UnitAssigned(
+            assignment_id=f"{incident.incident_id}/{incident.assigned_count + number}",
+            incident_id=incident.incident_id,
+            unit_id=unit.unit_id,
+            capability=capability,
+            eta_s=None if eta_s is None else round(eta_s, 1),
+            sd_s=round(prediction.spread_s(eta_s if eta_s is not None else self.region.limits.target_s), 1),
+            ack_due_at=at + timedelta(seconds=self.region.limits.ack_timeout_s),
+            first=first,
+            override=override,
+            reason=reason,
+            diverted_from=diverted_from,
+        )
+
+    def choose_hospital(self, a: Assignment) -> tuple[str | None, str]:
+        """The emergency department soonest by road from where the unit is; (None, why) when the pack lists none."""
+        unit = self.state.units[a.unit_id]
+        incident = self.state.incidents[a.incident_id]
+        origin = (
+            (unit.position.lon, unit.position.lat)
+            if unit.position is not None
+            else (incident.place.lon, incident.place.lat)
+        )
+        hospitals = sorted(h.code for h in self.region.hospitals.values() if h.emergency)
+        if not hospitals:
+            return None, "no_hospital"
+        there = [(self.region.hospitals[h].lon, self.region.hospitals[h].lat) for h in hospitals]
+        times = self.router.matrix_s([origin], there, REGULAR)[0].tolist()
+        _, code = min(zip(times, hospitals, strict=True))
+        return code, "nearest_by_road"
+
+    def _nearest_zone(self, lon: float, lat: float) -> str | None:
+        zones = self.region.zones.values()
+        if not zones:
+            return None
+        return min(zones, key=lambda z: ((z.lon - lon) ** 2 + (z.lat - lat) ** 2, z.code)).code
+
+    # --- deciding
+
+    def decide(self, command: co.Command, at: datetime, actor: Actor = ENGINE) -> list[ev.AnyEvent]:
+        """Events this command causes now; [] when it changes nothing. Raises Rejected; never changes state."""
+        if isinstance(command, co.Wake):
+            return self._wake(at)
+        return HANDLERS[type(command)](self, command, at, actor)
+
+    def _wake(self, at: datetime) -> list[ev.AnyEvent]:
+        """The first thing that is due. Remembers which rounds it has done, so that an idle engine comes to rest."""
+        while (due := self._surface()) is not None and due[0] <= at:
+            heapq.heappop(self._due)
+            _, what, subject = due
+            events: list[ev.AnyEvent] = []
+            if what == "ack":
+                events = alarms.ack_overdue(self, subject, at)
+            elif what == "confirm":
+                events = alarms.confirm_overdue(self, subject)
+            elif what == "late":
+                events = alarms.late(self, subject)
+            elif what == "retry":
+                self._round_wanted = True
+            elif what == "risk":
+                events = self._check_risk(subject, at)
+            if events:
+                return events
+        if self._round_at is not None and self._round_at <= at and self.policy.period_s is not None:
+            self._round_at = at + timedelta(seconds=self.policy.period_s)
+            self._round_wanted = True
+            self._relocated_seq = -1
+        if self._round_wanted or self.state.assign_seq > self._assigned_seq:
+            self._round_wanted = False
+            self._assigned_seq = self.state.assign_seq
+            events = planning.assign_round(self, at) + planning.recommend_unconfirmed(self, at)
+            if events:
+                return events
+        if self.state.relocate_seq > self._relocated_seq:
+            self._relocated_seq = self.state.relocate_seq
+            return planning.relocate_round(self, at)
+        return []
+
+    def _check_risk(self, incident_id: str, at: datetime) -> list[ev.AnyEvent]:
+        step_s = self.region.limits.risk_check_s
+        if step_s is not None:
+            self._risk_at[incident_id] = at + timedelta(seconds=step_s)
+            heapq.heappush(self._due, (self._risk_at[incident_id], "risk", incident_id))
+        return alarms.at_risk(self, incident_id, at)
+
+    # --- deadlines
+
+    def next_deadline(self) -> datetime | None:
+        """When to call with `Wake`; a time in the past means now."""
+        state = self.state
+        if self._round_wanted or state.assign_seq > self._assigned_seq or state.relocate_seq > self._relocated_seq:
+            return state.at
+        due = self._surface()
+        soonest = due[0] if due is not None else None
+        if self._round_at is not None and state.open_ids and (soonest is None or self._round_at < soonest):
+            return self._round_at
+        return soonest
+
+    def _surface(self) -> tuple[datetime, str, str] | None:
+        """The earliest deadline that still has its reason."""
+        while self._due:
+            due = self._due[0]
+            if self._holds(*due):
+                return due
+            heapq.heappop(self._due)
+        return None
+
+    def _holds(self, when: datetime, what: str, subject: str) -> bool:
+        state = self.state
+        if what == "ack":
+            a = state.assignments.get(subject)
+            return a is not None and a.ack_due_at == when and a.state is AssignmentState.ALERTED
+        incident = state.incidents.get(subject)
+        if incident is None or incident.state not in OPEN_STATES:
+            return False
+        if what == "retry":
+            return incident.retry_at == when
+        if what == "confirm":
+            return not incident.confirmed and incident.confirm_due_at == when
+        running = incident.first_capable_at_scene_at is None and incident.highest_priority == 1
+        if what == "late":
+            return running and incident.breached_at is None and self.deadline(incident) == when
+        return running and incident.warned_at is None and self._risk_at.get(subject) == when
+
+    def _watch(self, incident: Incident, at: datetime) -> None:
+        """Put an incident's deadlines on the heap; stale copies drop out by themselves."""
+        incident_id = incident.incident_id
+        if incident.retry_at is not None:
+            heapq.heappush(self._due, (incident.retry_at, "retry", incident_id))
+        if incident.confirm_due_at is not None and not incident.confirmed:
+            heapq.heappush(self._due, (incident.confirm_due_at, "confirm", incident_id))
+        if incident.highest_priority == 1 and incident.first_capable_at_scene_at is None:
+            if incident.breached_at is None:
+                heapq.heappush(self._due, (self.deadline(incident), "late", incident_id))
+            if self.region.limits.risk_check_s is not None and incident.warned_at is None:
+                self._risk_at[incident_id] = at
+                heapq.heappush(self._due, (at, "risk", incident_id))
+
+    # --- changing
+
+    def apply(self, entry: ev.Entry) -> None:
+        """Fold one journal line and keep the fleet index and the deadlines in step with it."""
+        state = self.state
+        state.apply(entry)
+        event = entry.event
+        match event:
+            case ev.UnitAssigned() | ev.UnitRealerted():
+                heapq.heappush(self._due, (event.ack_due_at, "ack", event.assignment_id))
+                if isinstance(event, ev.UnitAssigned):
+                    self._risk_again(event.incident_id, entry.at)
+            case ev.UnitWithdrawn() | ev.JobDeclined() | ev.JobUnanswered():
+                self._risk_again(event.incident_id, entry.at)
+            case ev.IncidentOpened() | ev.IncidentRegraded() | ev.IncidentRelocated() | ev.IncidentReopened():
+                self._watch(state.incidents[event.incident_id], entry.at)
+            case ev.IncidentMerged():
+                self._watch(state.incidents[event.into], entry.at)
+            case ev.IncidentUnmerged():
+                self._watch(state.incidents[event.incident_id], entry.at)
+                self._watch(state.incidents[event.out_of], entry.at)
+            case ev.ReportAttached() | ev.ReportDetached():
+                self._watch(state.incidents[event.incident_id], entry.at)
+            case ev.PlanShort():
+                heapq.heappush(self._due, (event.retry_at, "retry", event.incident_id))
+            case ev.DutyStarted() | ev.UnitPlaced():
+                self._place(state.units[event.unit_id], entry.at)
+            case ev.DutyEnded():
+                self.fleet.remove(event.unit_id)
+            case _:
+                pass
+        if self.policy.period_s is not None and self._round_at is None:
+            self._round_at = entry.at + timedelta(seconds=self.policy.period_s)
+
+    def _risk_again(self, incident_id: str, at: datetime) -> None:
+        incident = self.state.incidents[incident_id]
+        if (
+            self.region.limits.risk_check_s is not None
+            and incident.warned_at is None
+            and incident.highest_priority == 1
+            and incident.first_capable_at_scene_at is None
+        ):
+            self._risk_at[incident_id] = at
+            heapq.heappush(self._due, (at, "risk", incident_id))
+
+    def _place(self, unit: Unit, at: datetime) -> None:
+        """Put a unit on the fleet's map: its fix, else its post."""
+        if unit.position is None and unit.post is not None:
+            post = self.region.posts[unit.post]
+            unit.position = Position(lon=post.lon, lat=post.lat, fixed_at=at, received_at=at, source="post")
+        if unit.position is not None:
+            self.fleet.place(unit.unit_id, unit.position.lon, unit.position.lat)
+
+    def fix(self, unit_id: str, position: Position) -> None:
+        """Latest GPS fix of a unit. Not journaled (limits and loss: `docs/life-of-an-incident.md`); older fixes are ignored."""
+        unit = self.state.units.get(unit_id)
+        if unit is None:
+            raise Rejected("unknown_unit", "unit_id")
+        if (
+            unit.position is not None
+            and unit.position.source == "device"
+            and position.fixed_at <= unit.position.fixed_at
+        ):
+            return
+        unit.position = position
+        if unit.state is not UnitState.OFF_DUTY:
+            self.fleet.place(unit_id, position.lon, position.lat)
+
+    def step(
+        self, command: co.Command, at: datetime, actor: Actor = ENGINE, command_id: str | None = None
+    ) -> list[ev.Entry]:
+        """Decide, apply, and do all that becomes due at this instant: what one journal batch holds. Raises Rejected."""
+        if self.state.at is not None and at < self.state.at:
+            at = self.state.at  # time never runs back, whatever the machine's clock did
+        entries = self._commit(self.decide(command, at, actor), at, actor, command_id)
+        for _ in range(ROUNDS_MAX):
+            due = self.next_deadline()
+            if due is None or due > at:
+                return entries
+            entries += self._commit(self._wake(at), at, ENGINE, command_id)
+        raise AssertionError(f"engine does not come to rest at {at}: policy {self.policy.name}")
+
+    def _commit(self, events: list[ev.AnyEvent], at: datetime, actor: Actor, command_id: str | None) -> list[ev.Entry]:
+        entries = []
+        for event in events:
+            entry = ev.Entry(
+                region=self.region.code,
+                seq=self.state.seq + 1,
+                at=at,
+                actor=actor,
+                event=event,
+                command_id=command_id,
+            )
+            self.apply(entry)
+            entries.append(entry)
+        return entries
+
+    def _resume(self) -> None:
+        """Fleet positions and deadlines of a state that came from a snapshot."""
+        state = self.state
+        at = state.at
+        if at is None:
+            return
+        for unit in state.units.values():
+            if unit.state is not UnitState.OFF_DUTY:
+                self._place(unit, at)
+        for a in state.assignments.values():
+            if a.ack_due_at is not None and a.state in COMING_STATES:
+                heapq.heappush(self._due, (a.ack_due_at, "ack", a.assignment_id))
+        for incident_id in state.open_ids:
+            self._watch(state.incidents[incident_id], at)
+        if self.policy.period_s is not None:
+            self._round_at = at + timedelta(seconds=self.policy.period_s)
+
+
+def _next_id(day: str, last: str) -> str:
+    """Day and running number, four digits and more if a day needs them: `261124-0147`."""
+    number = int(last.rsplit("-", 1)[1]) + 1 if last.startswith(day + "-") else 1
+    return f"{day}-{number:04d}"

@@ -1,0 +1,304 @@
+"""A planning round: shows the present to the policy, turns its choices into events with every candidate and reason.
+
+Called by the engine when something changed that could make another sending better. The policy decides who; this module
+decides nothing but bookkeeping: who leaves which job, what is still missing and when it is tried again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from dispatch import events as ev
+from dispatch import plans, prediction
+from dispatch.model import COMING_STATES, AssignmentState, Incident, Unit, UnitState
+from dispatch.policies.view import Arrival, Choice, Need
+from dispatch.region import PRE_ALERT, Region
+
+if TYPE_CHECKING:
+    from dispatch.engine import Engine
+
+ROLLING_TURNOUT_S = 5.0
+"""A crew already in a moving vehicle only turns the wheel."""
+
+VERDICTS: Mapping[str, tuple[str, str]] = {
+    "chosen": ("Dipilih", "Chosen"),
+    "slower": ("Lebih lambat dari yang dipilih", "Slower than the chosen unit"),
+    "needed_elsewhere": ("Lebih dekat, tetapi dikirim ke kejadian lain", "Nearer, but sent to another incident"),
+    "coverage": ("Lebih dekat, tetapi wilayahnya akan kosong", "Nearer, but its area would be left uncovered"),
+    "declined": ("Sudah menolak atau tidak menjawab", "Declined or did not answer"),
+    "unreachable": ("Tidak ada jalan ke lokasi", "No road leads there"),
+}
+
+_STAGES = {
+    AssignmentState.ALERTED: "coming",
+    AssignmentState.ACKNOWLEDGED: "coming",
+    AssignmentState.EN_ROUTE: "coming",
+    AssignmentState.AT_SCENE: "scene",
+    AssignmentState.TRANSPORTING: "transport",
+    AssignmentState.AT_HOSPITAL: "hospital",
+}
+
+
+class EngineView:
+    """`policies.view.View` over an engine's present state. Made anew each round; computes lists once."""
+
+    def __init__(self, engine: Engine, at: datetime) -> None:
+        self._engine = engine
+        self.at = at
+        self._open: list[Need] | None = None
+        self._coming: list[Need] | None = None
+        self._free: list[str] | None = None
+        self._hour = engine.local_hour(at)
+
+    @property
+    def region(self) -> Region:
+        return self._engine.region
+
+    @property
+    def units(self) -> Mapping[str, Unit]:
+        return self._engine.state.units
+
+    @property
+    def incidents(self) -> Mapping[str, Incident]:
+        return self._engine.state.incidents
+
+    def open_needs(self) -> Sequence[Need]:
+        if self._open is None:
+            found = []
+            state = self._engine.state
+            for incident_id in state.short_ids:
+                incident = state.incidents[incident_id]
+                if incident.retry_at is not None and incident.retry_at > self.at:
+                    continue
+                missing = incident.unfilled
+                if not incident.confirmed:
+                    if incident.mode != PRE_ALERT or len(missing) < len(incident.required):
+                        continue
+                    missing = missing[:1]  # the likely first unit is alerted while questions go on
+                flags = self._engine.first_flags(incident)
+                found += [self._need(incident, slot, flags.get(slot, False), None, None) for slot in missing]
+            found.sort(key=_urgency)
+            self._open = found
+        return self._open
+
+    def coming_needs(self) -> Sequence[Need]:
+        if self._coming is None:
+            found = []
+            state = self._engine.state
+            for assignment_id in state.active_ids:
+                a = state.assignments[assignment_id]
+                if a.state in COMING_STATES:
+                    incident = state.incidents[a.incident_id]
+                    found.append(self._need(incident, a.capability, a.first, a.unit_id, a.assigned_at))
+            found.sort(key=_urgency)
+            self._coming = found
+        return self._coming
+
+    def _need(self, incident: Incident, slot: str, first: bool, coming: str | None, since: datetime | None) -> Need:
+        return Need(
+            incident_id=incident.incident_id,
+            slot=slot,
+            capabilities=plans.alternatives(slot),
+            priority=incident.priority,
+            lon=incident.place.lon,
+            lat=incident.place.lat,
+            rang_at=incident.first_ring_at,
+            deadline_at=self._engine.deadline(incident),
+            first=first,
+            clock_runs=incident.first_capable_at_scene_at is None,
+            coming=coming,
+            coming_since=since,
+        )
+
+    def free_units(self) -> Sequence[str]:
+        if self._free is None:
+            self._free = sorted(u.unit_id for u in self.units.values() if u.state is UnitState.AVAILABLE)
+        return self._free
+
+    def excluded(self, need: Need) -> frozenset[str]:
+        return self._engine.excluded(need.incident_id)
+
+    def turnout_s(self, unit: Unit) -> float:
+        """Alert to wheels rolling: by what the unit is doing and, at its post, by the hour (night 22-06)."""
+        if unit.moving_up_since is not None or unit.state is UnitState.COMMITTED:
+            return min(ROLLING_TURNOUT_S, self._posted_turnout_s(unit))
+        return self._posted_turnout_s(unit)
+
+    def _posted_turnout_s(self, unit: Unit) -> float:
+        kind = self.region.unit_types[unit.unit_type]
+        return kind.turnout_night_s if self._hour >= 22 or self._hour < 6 else kind.turnout_day_s
+
+    def arrivals(self, need: Need, unit_ids: Sequence[str] | None = None, k: int | None = None) -> Sequence[Arrival]:
+        wanted = set(need.capabilities)
+        without = self.excluded(need)
+        units = self.units
+        groups: dict[tuple[str, float], list[str]] = {}
+        for unit_id in self.free_units() if unit_ids is None else unit_ids:
+            unit = units[unit_id]
+            if unit_id not in without and not wanted.isdisjoint(unit.capabilities):
+                groups.setdefault((unit.mode, self.turnout_s(unit)), []).append(unit_id)
+        found: list[Arrival] = []
+        for (mode, turnout_s), members in groups.items():
+            near = self._engine.fleet.nearest(
+                need.lon, need.lat, k, self._engine.travel_mode(mode, need.priority), members
+            )
+            found += [Arrival(unit_id, round(turnout_s + t, 3), turnout_s) for unit_id, t in near]
+        found.sort(key=lambda arrival: (arrival.eta_s, arrival.unit_id))
+        return found if k is None else found[:k]
+
+    def busy_stage(self, unit_id: str) -> str | None:
+        assignment_id = self.units[unit_id].assignment_id
+        return None if assignment_id is None else _STAGES[self._engine.state.assignments[assignment_id].state]
+
+    def moves_left(self, unit_id: str) -> int:
+        return max(0, self.region.limits.move_ups_per_duty - self.units[unit_id].moves_today)
+
+
+def _urgency(need: Need) -> tuple[int, datetime, str, str]:
+    return (need.priority, need.rang_at, need.incident_id, need.slot)
+
+
+def assign_round(engine: Engine, at: datetime) -> list[ev.AnyEvent]:
+    """One round of the policy's `assign`: recommendations, diversions, assignments, and what stays missing."""
+    view = EngineView(engine, at)
+    choices = engine.policy.assign(view)
+    events: list[ev.AnyEvent] = []
+    state = engine.state
+    leaving: dict[str, str] = {}
+    for choice in choices:
+        target = choice.incident_id
+        for unit_id in (choice.unit_id, choice.replaces):
+            assignment_id = state.units[unit_id].assignment_id if unit_id is not None else None
+            if unit_id is not None and assignment_id is not None and unit_id not in leaving:
+                a = state.assignments[assignment_id]
+                leaving[unit_id] = assignment_id
+                why = f"dialihkan ke {target}" if unit_id == choice.unit_id else f"digantikan {choice.unit_id}"
+                events.append(
+                    ev.UnitWithdrawn(
+                        assignment_id=assignment_id, unit_id=unit_id, incident_id=a.incident_id, reason=why
+                    )
+                )
+    taken = frozenset(choice.unit_id for choice in choices)
+    numbers: dict[str, int] = {}
+    for choice in choices:
+        incident = state.incidents[choice.incident_id]
+        unit = state.units[choice.unit_id]
+        first = engine.first_flags(incident).get(choice.slot, False)
+        need = view._need(incident, choice.slot, first, None, None)
+        events.append(_recommendation(engine, view, need, choice, taken))
+        numbers[incident.incident_id] = numbers.get(incident.incident_id, 0) + 1
+        events.append(
+            engine.assigned(
+                incident,
+                unit,
+                choice.slot,
+                first,
+                at,
+                number=numbers[incident.incident_id],
+                eta_s=choice.eta_s,
+                reason=choice.why,
+                diverted_from=leaving.get(choice.unit_id),
+            )
+        )
+    filled = {(choice.incident_id, choice.slot): 0 for choice in choices}
+    for choice in choices:
+        filled[choice.incident_id, choice.slot] += 1
+    missing: dict[str, list[str]] = {}
+    for need in view.open_needs():
+        if filled.get((need.incident_id, need.slot), 0) > 0:
+            filled[need.incident_id, need.slot] -= 1
+        else:
+            missing.setdefault(need.incident_id, []).append(need.slot)
+    for incident_id, slots in missing.items():
+        events.append(
+            ev.PlanShort(
+                incident_id=incident_id,
+                missing=slots,
+                why=plans.shortfall(engine.region, slots, state.units.values()),
+                retry_at=at + timedelta(seconds=engine.region.limits.retry_s),
+            )
+        )
+    return events
+
+
+def recommend_unconfirmed(engine: Engine, at: datetime) -> list[ev.AnyEvent]:
+    """For plans that wait for a person: who would go, so that the yes is one key away."""
+    view = EngineView(engine, at)
+    events: list[ev.AnyEvent] = []
+    state = engine.state
+    for incident_id in state.short_ids:
+        incident = state.incidents[incident_id]
+        if incident.confirmed or incident_id in state.recommended:
+            continue
+        flags = engine.first_flags(incident)
+        taken: set[str] = set()
+        for slot in incident.unfilled:
+            need = view._need(incident, slot, flags.get(slot, False), None, None)
+            soonest = next((a for a in view.arrivals(need) if a.unit_id not in taken), None)
+            if soonest is None:
+                continue
+            taken.add(soonest.unit_id)
+            choice = Choice(incident_id=incident_id, slot=slot, unit_id=soonest.unit_id, eta_s=soonest.eta_s)
+            events.append(_recommendation(engine, view, need, choice, frozenset(taken)))
+    return events
+
+
+def _recommendation(
+    engine: Engine, view: EngineView, need: Need, choice: Choice, taken: frozenset[str]
+) -> ev.UnitRecommended:
+    """Every candidate with its figures. All free capable units when the region sets no bound, else the policy's own list."""
+    bound = engine.region.limits.candidates_max
+    arrivals = list(choice.candidates)
+    if bound is None or not arrivals:
+        arrivals = list(view.arrivals(need, k=bound))
+    if all(a.unit_id != choice.unit_id for a in arrivals):
+        arrivals.append(Arrival(choice.unit_id, choice.eta_s))
+        arrivals.sort(key=lambda a: (a.eta_s, a.unit_id))
+    arrivals.sort(key=lambda a: a.unit_id != choice.unit_id)  # stable: the chosen one first, the rest by time
+    left_s = (need.deadline_at - view.at).total_seconds()
+    units = engine.state.units
+    verdicts, lons, lats, ages = [], [], [], []
+    for arrival in arrivals:
+        if arrival.unit_id == choice.unit_id:
+            verdict = "chosen"
+        elif arrival.eta_s >= choice.eta_s:
+            verdict = "slower"
+        else:
+            verdict = "needed_elsewhere" if arrival.unit_id in taken else "coverage"
+        verdicts.append(verdict)
+        position = units[arrival.unit_id].position
+        lons.append(round(position.lon, 5) if position is not None else 0.0)
+        lats.append(round(position.lat, 5) if position is not None else 0.0)
+        ages.append(round((view.at - position.fixed_at).total_seconds(), 1) if position is not None else None)
+    columns = ev.Candidates(
+        unit_ids=[a.unit_id for a in arrivals],
+        eta_s=[round(a.eta_s, 1) for a in arrivals],
+        chance=[
+            prediction.chance_within(left_s, a.eta_s, prediction.spread_s(a.eta_s - a.turnout_s)) for a in arrivals
+        ],
+        verdict=verdicts,
+        lon=lons,
+        lat=lats,
+        fix_age_s=ages,
+    )
+    return ev.UnitRecommended(
+        incident_id=need.incident_id,
+        capability=need.slot,
+        chosen=choice.unit_id,
+        candidates=columns,
+        policy=engine.policy.name,
+        router=engine.router.name,
+        approximate=engine.router.approximate,
+    )
+
+
+def relocate_round(engine: Engine, at: datetime) -> list[ev.AnyEvent]:
+    """One round of the policy's `relocate`; crews over their limit are left alone."""
+    view = EngineView(engine, at)
+    return [
+        ev.MoveOrdered(unit_id=move.unit_id, post=move.post, gain=round(move.gain, 5), reason=engine.policy.name)
+        for move in engine.policy.relocate(view)
+        if view.moves_left(move.unit_id) > 0 and engine.state.units[move.unit_id].post != move.post
+    ]
