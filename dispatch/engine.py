@@ -197,8 +197,10 @@ class Engine:
     def _wake(self, at: datetime) -> list[ev.AnyEvent]:
         """The first thing that is due. Remembers which rounds it has done, so that an idle engine comes to rest."""
         while (due := self._surface()) is not None and due[0] <= at:
-            heapq.heappop(self._due)
             _, what, subject = due
+            if what == "risk" and self._round_due():
+                break  # first see who can be sent, then say whether it will do
+            heapq.heappop(self._due)
             events: list[ev.AnyEvent] = []
             if what == "ack":
                 events = alarms.ack_overdue(self, subject, at)
@@ -216,7 +218,7 @@ class Engine:
             self._round_at = at + timedelta(seconds=self.policy.period_s)
             self._round_wanted = True
             self._relocated_seq = -1
-        if self._round_wanted or self.state.assign_seq > self._assigned_seq:
+        if self._round_due():
             self._round_wanted = False
             self._assigned_seq = self.state.assign_seq
             events = planning.assign_round(self, at) + planning.recommend_unconfirmed(self, at)
@@ -226,6 +228,9 @@ class Engine:
             self._relocated_seq = self.state.relocate_seq
             return planning.relocate_round(self, at)
         return []
+
+    def _round_due(self) -> bool:
+        return self._round_wanted or self.state.assign_seq > self._assigned_seq
 
     def _check_risk(self, incident_id: str, at: datetime) -> list[ev.AnyEvent]:
         step_s = self.region.limits.risk_check_s
@@ -239,7 +244,7 @@ class Engine:
     def next_deadline(self) -> datetime | None:
         """When to call with `Wake`; a time in the past means now."""
         state = self.state
-        if self._round_wanted or state.assign_seq > self._assigned_seq or state.relocate_seq > self._relocated_seq:
+        if self._round_due() or state.relocate_seq > self._relocated_seq:
             return state.at
         due = self._surface()
         soonest = due[0] if due is not None else None

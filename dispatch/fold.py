@@ -33,6 +33,7 @@ from dispatch.region import AUTO, Region
 
 ENDED_KEPT = timedelta(hours=48)
 """Ended incidents stay in memory this long, for reopening and un-merging; after that only the tables have them."""
+FORGET_EVERY_S = 3600
 
 SERVED_STATES = ACTIVE_ASSIGNMENT_STATES | {AssignmentState.CLEARED}
 EXTRA = "extra"
@@ -184,7 +185,7 @@ class State:
             raise AssertionError(f"journal gap: have {self.seq}, got {entry.seq}")
         if self.at is not None and entry.at < self.at:
             raise AssertionError(f"time ran back at seq {entry.seq}")
-        if self.ended and (self.at is None or entry.at.hour != self.at.hour):
+        if self.at is not None and entry.at.timestamp() // FORGET_EVERY_S != self.at.timestamp() // FORGET_EVERY_S:
             self._forget(entry.at - ENDED_KEPT)
         self.seq = entry.seq
         self.at = entry.at

@@ -156,8 +156,9 @@ class EngineView:
         return max(0, self.region.limits.move_ups_per_duty - self.units[unit_id].moves_today)
 
 
-def _urgency(need: Need) -> tuple[int, datetime, str, str]:
-    return (need.priority, need.rang_at, need.incident_id, need.slot)
+def _urgency(need: Need) -> tuple[int, datetime, str]:
+    """Most urgent first; the sort is stable, so one incident's places keep the order of its plan."""
+    return (need.priority, need.rang_at, need.incident_id)
 
 
 def assign_round(engine: Engine, at: datetime) -> list[ev.AnyEvent]:
