@@ -13,6 +13,7 @@ import math
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -262,6 +263,12 @@ def yes_no(cell: str) -> bool:
 # --- files
 
 
+@cache
+def fields_of(shape: type[Any]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """The struct's fields; resolving their annotations is what loading a pack would otherwise spend its time on."""
+    return msgspec.structs.fields(shape)
+
+
 class Files:
     """The files of one pack, with those it lacks taken from the pack it stands on. Collects problems."""
 
@@ -374,7 +381,7 @@ class Files:
         if not isinstance(data, dict):
             self.report(file, "bad_value", row, column or None, detail=f"{type(data).__name__}, table expected")
             return None
-        fields = msgspec.structs.fields(shape)
+        fields = fields_of(shape)
         prefix = f"{column}." if column else ""
         before = len(self.problems)
         for name in data:
