@@ -133,6 +133,8 @@ class EngineView:
     def arrivals(self, need: Need, unit_ids: Sequence[str] | None = None, k: int | None = None) -> Sequence[Arrival]:
         wanted = set(need.capabilities)
         without = self.excluded(need)
+        if need.coming is not None:
+            without -= {need.coming}  # it is asked about its own place, to be compared with the others
         units = self.units
         groups: dict[tuple[str, float], list[str]] = {}
         for unit_id in self.free_units() if unit_ids is None else unit_ids:
@@ -151,6 +153,16 @@ class EngineView:
     def busy_stage(self, unit_id: str) -> str | None:
         assignment_id = self.units[unit_id].assignment_id
         return None if assignment_id is None else _STAGES[self._engine.state.assignments[assignment_id].state]
+
+    def incident_of(self, unit_id: str) -> Incident | None:
+        assignment_id = self.units[unit_id].assignment_id
+        if assignment_id is None:
+            return None
+        return self._engine.state.incidents[self._engine.state.assignments[assignment_id].incident_id]
+
+    def hospital_of(self, unit_id: str) -> str | None:
+        assignment_id = self.units[unit_id].assignment_id
+        return None if assignment_id is None else self._engine.state.assignments[assignment_id].hospital_id
 
     def moves_left(self, unit_id: str) -> int:
         return max(0, self.region.limits.move_ups_per_duty - self.units[unit_id].moves_today)

@@ -125,6 +125,12 @@ class View(Protocol):
     def busy_stage(self, unit_id: str) -> str | None:
         """None if free; else "coming", "scene", "transport", "hospital": how far the unit is with its job."""
 
+    def incident_of(self, unit_id: str) -> Incident | None:
+        """The incident a unit serves now, None if it is free."""
+
+    def hospital_of(self, unit_id: str) -> str | None:
+        """Code of the hospital a unit is bound for or at, None otherwise."""
+
     def moves_left(self, unit_id: str) -> int:
         """How many more move-ups this crew may be asked for on this duty."""
 

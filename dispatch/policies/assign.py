@@ -1,0 +1,148 @@
+"""One assignment for everything: who serves which open or still coming place, solved together at every change.
+
+At each call, each freed unit and every `period_s`, all free and coming units are matched to all places not yet reached by
+the Hungarian method (Kuhn, Naval Research Logistics Quarterly 2, 1955; here scipy's Jonker-Volgenant solver). The cost
+of a pair is weighted response time plus a price for being late; leaving a place open has a price too, and it grows with
+the waiting, because a constant one would let a far low-priority call wait for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from dispatch.policies.view import Arrival, Choice, Need, View
+
+CANDIDATES_KEPT = 8
+NEEDS_MAX = 60
+"""Places matched at once, most urgent first; beyond this the city is in a disaster and the tail may wait a round."""
+IMPOSSIBLE = 1e9
+UNSERVED_P1 = 1e5
+"""Leaving a priority-1 place open while any unit could come is never an option."""
+
+
+class AssignSettings(msgspec.Struct, frozen=True):
+    """Prices in seconds of priority-1 response; one entry a priority where three are given."""
+
+    weight: tuple[float, float, float] = (1.0, 0.3, 0.25)
+    late_after_s: tuple[float, float, float] = (420.0, 420.0, 1200.0)
+    late_price: tuple[float, float, float] = (450.0, 200.0, 200.0)
+    late_width_s: float = 0.0
+    """Half width of the ramp from in time to late; 0 = a step."""
+    second_after_s: float = 420.0
+    second_price: float = 50.0
+    """A further, smaller step for priority 1 at the published promise."""
+    switch_price: float = 20.0
+    """Crews are not tossed about for less."""
+    wait_base: tuple[float, float, float] = (UNSERVED_P1, 350.0, 350.0)
+    wait_slope: tuple[float, float, float] = (0.0, 0.3, 0.25)
+    """Price of leaving a place open now: base + slope x seconds waited."""
+    lesser_price: float = 30.0
+    """For each step down the list of a place's capabilities."""
+    further_weight: float = 0.3
+    """Weight of places after the clock has been stopped or that never stop it."""
+
+
+class BestTogether:
+    def __init__(self, settings: AssignSettings) -> None:
+        self.settings = settings
+
+    def assign(self, view: View) -> Sequence[Choice]:
+        open_needs = list(view.open_needs())
+        coming = list(view.coming_needs())
+        free = list(view.free_units())
+        if not open_needs and not (coming and free):
+            return ()
+        needs = (open_needs + coming)[:NEEDS_MAX]
+        on_way = sorted({need.coming for need in coming if need.coming is not None})
+        pairs = [self._arrivals(view, need, free, on_way, len(needs)) for need in needs]
+        columns = {u: j for j, u in enumerate(sorted({a.unit_id for arrivals in pairs for a in arrivals}))}
+        n, m = len(needs), len(columns)
+        cost = np.full((n, m + n), IMPOSSIBLE)
+        for i, need in enumerate(needs):
+            waited_s = (view.at - need.rang_at).total_seconds()
+            for arrival in pairs[i]:
+                cost[i, columns[arrival.unit_id]] = self._price(view, need, arrival, waited_s)
+            cost[i, m + i] = self._wait_price(need, waited_s)
+            if need.coming is not None and need.coming in columns:
+                # Standing a unit down for nothing is never better than letting it arrive.
+                cost[i, m + i] = max(cost[i, m + i], cost[i, columns[need.coming]] + 1.0)
+        rows, chosen = linear_sum_assignment(cost)
+        return self._choices(needs, pairs, cost, columns, rows.tolist(), chosen.tolist())
+
+    def _arrivals(self, view: View, need: Need, free: list[str], on_way: list[str], n: int) -> list[Arrival]:
+        """The n soonest free units suffice for an optimal matching of n places; all coming ones may be diverted."""
+        found = list(view.arrivals(need, free, k=max(n, CANDIDATES_KEPT)))
+        if on_way:
+            found += view.arrivals(need, on_way)
+            if need.coming is not None and all(a.unit_id != need.coming for a in found):
+                found += view.arrivals(need, [need.coming])
+            found.sort(key=lambda a: (a.eta_s, a.unit_id))
+        return found
+
+    def _price(self, view: View, need: Need, arrival: Arrival, waited_s: float) -> float:
+        s = self.settings
+        p = need.priority - 1
+        response_s = waited_s + arrival.eta_s
+        counts = need.first and need.clock_runs
+        price = (s.weight[p] if counts else min(s.weight[p], s.further_weight)) * response_s
+        if counts:
+            price += s.late_price[p] * _step(response_s, s.late_after_s[p], s.late_width_s)
+            if p == 0:
+                price += s.second_price * _step(response_s, s.second_after_s, s.late_width_s)
+        if need.coming is not None and need.coming != arrival.unit_id:
+            price += s.switch_price
+        capabilities = view.units[arrival.unit_id].capabilities
+        rank = next(r for r, c in enumerate(need.capabilities) if c in capabilities)
+        return price + rank * s.lesser_price
+
+    def _wait_price(self, need: Need, waited_s: float) -> float:
+        s, p = self.settings, need.priority - 1
+        return s.wait_base[p] + s.wait_slope[p] * waited_s
+
+    def _choices(
+        self, needs: list[Need], pairs: list[list[Arrival]], cost: np.ndarray, columns: dict[str, int],
+        rows: list[int], chosen: list[int],
+    ) -> list[Choice]:  # fmt: skip
+        m = len(columns)
+        ids = list(columns)
+        by_unit = {need.coming: need for need in needs if need.coming is not None}
+        choices = []
+        for i, j in zip(rows, chosen, strict=True):
+            need = needs[i]
+            if j >= m or cost[i, j] >= IMPOSSIBLE or ids[j] == need.coming:
+                continue
+            unit_id = ids[j]
+            arrival = next(a for a in pairs[i] if a.unit_id == unit_id)
+            choices.append(
+                Choice(
+                    incident_id=need.incident_id,
+                    slot=need.slot,
+                    unit_id=unit_id,
+                    eta_s=arrival.eta_s,
+                    replaces=need.coming,
+                    why=_why(need, unit_id, by_unit, pairs[i]),
+                    candidates=tuple(pairs[i][:CANDIDATES_KEPT]),
+                )
+            )
+        return choices
+
+
+def _why(need: Need, unit_id: str, by_unit: dict[str, Need], arrivals: list[Arrival]) -> str:
+    left = by_unit.get(unit_id)
+    if left is not None:
+        return "diverted_up" if need.priority < left.priority and need.coming is None else "swap"
+    if need.coming is not None:
+        return "takes_over"
+    return "soonest" if arrivals[0].unit_id == unit_id else "best_together"
+
+
+def _step(response_s: float, after_s: float, width_s: float) -> float:
+    """0 in time, 1 late, with a linear ramp of half width `width_s`."""
+    if width_s <= 0.0:
+        return 1.0 if response_s > after_s else 0.0
+    return min(1.0, max(0.0, (response_s - after_s + width_s) / (2.0 * width_s)))
+

@@ -1,0 +1,129 @@
+"""How much of the city's demand could be answered in time from where the units stand: the common ground of all move-up.
+
+A place covers a demand point by `c` in 0..1: 1 when a unit there arrives well before the deadline, 0 when well after, with
+a linear ramp of +-`ramp_s` between, because travel times are not exact to the second (soft coverage; the step function
+of Church & ReVelle's MCLP, Papers of the Regional Science Association 32, 1974, is the limit ramp_s -> 0).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from dispatch.region import Region
+from geo.router import REGULAR, FloatArray, Router
+
+Row = npt.NDArray[np.float32]
+Reach = Callable[[float, float], FloatArray]
+"""Seconds from a place (lon, lat) to every demand point (P,), inf = no road or beyond the search's limit."""
+
+POINTS_MAX = 2_500
+"""Demand points kept; the rest of a fine raster carries about 1 % of the calls and would double the work."""
+ROWS_KEPT = 4_096
+"""Coverage rows remembered by place, about 40 MB; a city's posts, hospitals and recent scenes fit."""
+
+
+class DemandPoints(msgspec.Struct, frozen=True):
+    """Where priority-1 calls come from: columns of equal length, `weight` sums to 1."""
+
+    lon: list[float]
+    lat: list[float]
+    weight: list[float]
+
+    @classmethod
+    def of(cls, lon: FloatArray, lat: FloatArray, weight: FloatArray, points_max: int = POINTS_MAX) -> DemandPoints:
+        """The `points_max` heaviest points, weights made to sum to 1."""
+        order = np.sort(np.argsort(-weight, kind="stable")[:points_max])
+        kept = weight[order]
+        return cls(lon[order].tolist(), lat[order].tolist(), (kept / kept.sum()).tolist())
+
+    @classmethod
+    def of_zones(cls, region: Region) -> DemandPoints:
+        """A stand-in when a region has no demand map: its zones' centres by population."""
+        zones = [region.zones[z] for z in sorted(region.zones)]
+        weight = np.array([max(z.population, 1) for z in zones], np.float64)
+        return cls.of(np.array([z.lon for z in zones]), np.array([z.lat for z in zones]), weight)
+
+
+class Coverage:
+    """Coverage rows (P,) of places, by vehicle mode; remembered, because units mostly stand where units stood before."""
+
+    def __init__(
+        self, region: Region, router: Router, demand: DemandPoints, within_s: float, ramp_s: float = 30.0
+    ) -> None:  # fmt: skip
+        """`within_s` is what is left of the promise for driving: target minus call handling and turnout."""
+        self.region = region
+        self.within_s = within_s
+        self.ramp_s = ramp_s
+        self.weight: Row = np.array(demand.weight, np.float32)
+        self.post_codes = sorted(region.posts)
+        self._router = router
+        self._places = list(zip(demand.lon, demand.lat, strict=True))
+        self._reach: dict[str, Reach] = {}
+        self._rows: dict[tuple[str, float, float], Row] = {}
+        self._post_at = [(region.posts[p].lon, region.posts[p].lat) for p in self.post_codes]
+        self._way: dict[tuple[float, float], FloatArray] = {}
+        self._post_rows: dict[str, Row] = {}
+
+    def row(self, lon: float, lat: float, mode: str) -> Row:
+        """Soft coverage (P,) from a place."""
+        key = (mode, lon, lat)
+        row = self._rows.get(key)
+        if row is None:
+            if len(self._rows) >= ROWS_KEPT:
+                self._rows.clear()
+            row = self._rows[key] = self._soft(self._reach_of(mode)(lon, lat))
+        return row
+
+    def posts(self, mode: str) -> Row:
+        """Soft coverage from every post, shape (posts, P), in the order of `post_codes`."""
+        rows = self._post_rows.get(mode)
+        if rows is None:
+            rows = self._post_rows[mode] = np.stack([self.row(lon, lat, mode) for lon, lat in self._post_at])
+        return rows
+
+    def way_to_posts_s(self, lon: float, lat: float) -> FloatArray:
+        """Seconds to drive to every post with the traffic, shape (posts,)."""
+        way = self._way.get((lon, lat))
+        if way is None:
+            if len(self._way) >= ROWS_KEPT:
+                self._way.clear()
+            way = self._way[lon, lat] = self._router.matrix_s([(lon, lat)], self._post_at, REGULAR)[0]
+        return way
+
+    def _soft(self, seconds: FloatArray) -> Row:
+        late = self.within_s + self.ramp_s
+        width = max(2.0 * self.ramp_s, 1e-6)
+        return np.clip((late - seconds) / width, 0.0, 1.0).astype(np.float32)
+
+    def _reach_of(self, mode: str) -> Reach:
+        reach = self._reach.get(mode)
+        if reach is None:
+            reach = self._reach[mode] = bind(self._router, self._places, mode, self.within_s + self.ramp_s)
+        return reach
+
+
+def bind(router: Router, places: Sequence[tuple[float, float]], mode: str, limit_s: float) -> Reach:
+    """A function for times from anywhere to these places. Routers that can prepare for it (`bind_places`) do."""
+    prepare = getattr(router, "bind_places", None)
+    if prepare is not None:
+        bound: Reach = prepare(places, mode, limit_s)
+        return bound
+    return lambda lon, lat: router.matrix_s([(lon, lat)], places, mode)[0]
+
+
+def busy_fraction(busy: int, fleet: int, prior: float = 0.3, strength: float = 8.0) -> float:
+    """Share of the fleet that is taken, pulled towards `prior` by `strength` imaginary units."""
+    return (busy + prior * strength) / (fleet + strength)
+
+
+def by_group(region: Region, unit_ids: Sequence[str], unit_types: Mapping[str, str]) -> dict[str, list[str]]:
+    """Units that stand in for each other, by agency: an ambulance's place is no help to a fire engine's area."""
+    groups: dict[str, list[str]] = {}
+    for unit_id in unit_ids:
+        spec = region.units.get(unit_id)
+        groups.setdefault(spec.agency if spec is not None else unit_types[unit_id], []).append(unit_id)
+    return groups
