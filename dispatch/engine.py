@@ -361,21 +361,31 @@ class Engine:
             self.fleet.place(unit_id, position.lon, position.lat)
 
     def step(
-        self, command: co.Command, at: datetime, actor: Actor = ENGINE, command_id: str | None = None
+        self,
+        command: co.Command,
+        at: datetime,
+        actor: Actor = ENGINE,
+        command_id: str | None = None,
+        into: list[ev.Entry] | None = None,
     ) -> list[ev.Entry]:
-        """Decide, apply, and do all that becomes due at this instant: what one journal batch holds. Raises Rejected."""
+        """Decide, apply, and do all that becomes due at this instant: what one journal batch holds. Raises Rejected.
+
+        Entries are appended to `into` as they are applied, so that whatever happens a driver journals exactly what memory holds.
+        """
         if self.state.at is not None and at < self.state.at:
             at = self.state.at  # time never runs back, whatever the machine's clock did
-        entries = self._commit(self.decide(command, at, actor), at, actor, command_id)
+        entries = into if into is not None else []
+        self._commit(self.decide(command, at, actor), at, actor, command_id, entries)
         for _ in range(ROUNDS_MAX):
             due = self.next_deadline()
             if due is None or due > at:
                 return entries
-            entries += self._commit(self._wake(at), at, ENGINE, command_id)
+            self._commit(self._wake(at), at, ENGINE, command_id, entries)
         raise AssertionError(f"engine does not come to rest at {at}: policy {self.policy.name}")
 
-    def _commit(self, events: list[ev.AnyEvent], at: datetime, actor: Actor, command_id: str | None) -> list[ev.Entry]:
-        entries = []
+    def _commit(
+        self, events: list[ev.AnyEvent], at: datetime, actor: Actor, command_id: str | None, entries: list[ev.Entry]
+    ) -> None:
         for event in events:
             entry = ev.Entry(
                 region=self.region.code,
@@ -387,7 +397,6 @@ class Engine:
             )
             self.apply(entry)
             entries.append(entry)
-        return entries
 
     def _resume(self) -> None:
         """Fleet positions and deadlines of a state that came from a snapshot."""

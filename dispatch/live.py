@@ -1,0 +1,314 @@
+"""The live driver: one ordered queue, one writer, group commit. Nothing is acknowledged or published before it is durable.
+
+While one batch is being written the next collects in the queue, so the slower the disk the larger the batch: the commit
+rate of the database never limits the number of reports.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import timedelta
+
+import msgspec
+
+from dispatch import commands as co
+from dispatch import events as ev
+from dispatch import metrics
+from dispatch.clock import Clock
+from dispatch.engine import Engine
+from dispatch.fold import State
+from dispatch.journal import Answer, Batch, Journal, JournalFenced, Rows
+from dispatch.model import Actor, Position, Rejected
+from dispatch.policies.view import Policy
+from dispatch.publish import Hub, rows_of
+from dispatch.region import Region
+from geo.router import Router
+
+log = logging.getLogger("siaga.live")
+
+QUEUE_MAX = 5000
+"""Commands waiting: 25 s at 200 reports/s. Beyond it public intake is told to come back; staff wait."""
+PUBLIC_QUEUE_MAX = 4000
+"""Public intake is refused earlier, so that staff always find room."""
+BATCH_MAX = 256
+"""Commands a commit may hold; keeps one batch well under a tenth of a second of deciding."""
+ANSWERS_MAX = 200_000
+"""Idempotency answers in memory: a day at two a second."""
+ANSWERS_KEPT = timedelta(hours=24)
+SNAPSHOT_EVERY = 5000
+"""Journal lines between snapshots: replaying that many takes well under a second."""
+
+
+class Outcome(msgspec.Struct):
+    """What a command led to; the body of every command's answer."""
+
+    seq: int
+    events: list[str]
+    report_id: str | None = None
+    incident_id: str | None = None
+    assignment_ids: list[str] = []
+
+
+class Overloaded(Exception):  # noqa: N818
+    """The public queue is full: come back in `retry_after_s`."""
+
+    def __init__(self, retry_after_s: int = 5) -> None:
+        super().__init__("overloaded")
+        self.retry_after_s = retry_after_s
+
+
+class NotLeading(Exception):  # noqa: N818
+    """This process does not write the region (any more)."""
+
+
+class Job(msgspec.Struct):
+    """A command on its way through the queue."""
+
+    command: co.Command
+    actor: Actor
+    future: asyncio.Future[bytes]
+    scope: str | None = None
+    key: str | None = None
+    body_hash: str = ""
+
+
+class Live:
+    """One region being served by this process."""
+
+    def __init__(
+        self,
+        region: Region,
+        router: Router,
+        journal: Journal,
+        clock: Clock,
+        policy: Policy | None = None,
+        zone_of: Callable[[float, float], str | None] | None = None,
+    ) -> None:
+        self.region = region
+        self.router = router
+        self.journal = journal
+        self.clock = clock
+        self.policy = policy
+        self.zone_of = zone_of
+        self.hub = Hub(region)
+        self.engine: Engine | None = None
+        self._queue: asyncio.Queue[Job] = asyncio.Queue(QUEUE_MAX)
+        self._answers: OrderedDict[tuple[str, str], Answer] = OrderedDict()
+        self._in_flight: dict[tuple[str, str], Job] = {}
+        self._snapshot_seq = 0
+        self.stopped = False
+
+    # --- start
+
+    async def start(self) -> None:
+        """Latest snapshot + tail, twice folded: once to decide on, once to show."""
+        await self.journal.open(self.region.code)
+        now = self.clock.now()
+        kept = await self.journal.latest_snapshot()
+        states = [State(self.region), State(self.region)]
+        if kept is not None:
+            restored = [State.restore(self.region, kept[2]) for _ in states]
+            if restored[0] is not None and restored[1] is not None:
+                states = [restored[0], restored[1]]
+                self._snapshot_seq = kept[0]
+        async for entry in self.journal.read(states[0].seq):
+            for state in states:
+                state.apply(entry)
+        deciding, shown = states
+        deciding.drain_touched()
+        self.engine = Engine(self.region, self.router, self.policy, deciding, self.zone_of)
+        self.hub.load(shown)
+        for answer in await self.journal.answers_since(now - ANSWERS_KEPT):
+            self._answers[answer.scope, answer.key] = answer
+        log.info("recovered region=%s seq=%d open=%d", self.region.code, deciding.seq, len(deciding.open_ids))
+
+    # --- commands
+
+    async def submit(
+        self,
+        command: co.Command,
+        actor: Actor,
+        *,
+        key: str | None = None,
+        body: bytes = b"",
+        public: bool = False,
+    ) -> bytes:
+        """Queue a command and wait until its events are durable. Returns the encoded Outcome.
+
+        Raises Rejected, Overloaded (public only), NotLeading. A repeated `key` of the same actor gets the first answer.
+        """
+        if self.stopped:
+            raise NotLeading
+        scope = str(actor)
+        body_hash = hashlib.sha256(body).hexdigest() if key is not None else ""
+        if key is not None:
+            known = self._answers.get((scope, key))
+            if known is not None:
+                if known.body_hash != body_hash:
+                    raise Rejected("idempotency_key_reused", "Idempotency-Key")
+                return known.body
+            flying = self._in_flight.get((scope, key))
+            if flying is not None:
+                if flying.body_hash != body_hash:
+                    raise Rejected("idempotency_key_reused", "Idempotency-Key")
+                return await asyncio.shield(flying.future)
+        if public and self._queue.qsize() >= PUBLIC_QUEUE_MAX:
+            metrics.shed.inc()
+            raise Overloaded
+        job = Job(
+            command=command,
+            actor=actor,
+            future=asyncio.get_running_loop().create_future(),
+            scope=scope if key is not None else None,
+            key=key,
+            body_hash=body_hash,
+        )
+        if key is not None:
+            self._in_flight[scope, key] = job
+        await self._queue.put(job)
+        # The caller may hang up; what it asked for still happens and its answer is kept under its key.
+        return await asyncio.shield(job.future)
+
+    def fix(self, unit_id: str, position: Position) -> None:
+        """A GPS fix: into the engine's fleet and out to the consoles, never through the queue or the journal."""
+        assert self.engine is not None
+        self.engine.fix(unit_id, position)
+        self.hub.moved(unit_id, position)
+
+    # --- the writer
+
+    async def run(self) -> None:
+        """Write until cancelled or fenced. The only task that changes the engine's state."""
+        try:
+            while True:
+                await self._once()
+        except JournalFenced:
+            log.error("fenced: another process writes region=%s; stepping down", self.region.code)
+            raise
+        finally:
+            self.stopped = True
+            self._abandon()
+
+    async def _once(self) -> None:
+        assert self.engine is not None
+        jobs = await self._collect()
+        at = self.clock.now()
+        entries: list[ev.Entry] = []
+        answered: list[tuple[Job, bytes]] = []
+        answers: list[Answer] = []
+        for job in jobs:
+            first = len(entries)
+            try:
+                self.engine.step(job.command, at, job.actor, job.key, into=entries)
+            except Rejected as refusal:
+                self._settle(job, refusal)
+                continue
+            except Exception:
+                # A programmer's mistake in one decision must not take the city's writer down with it; what was already
+                # applied stays in `entries` and is journaled, so that memory and journal agree.
+                log.exception("decision failed command=%s", type(job.command).__name__)
+                metrics.decision_failures.inc()
+                self._settle(job, RuntimeError("decision failed"))
+                continue
+            body = msgspec.json.encode(outcome_of(entries[first:], self.engine.state.seq))
+            answered.append((job, body))
+            if job.key is not None and job.scope is not None:
+                answers.append(Answer(job.scope, job.key, job.body_hash, 200, body, at))
+        due = self.engine.next_deadline()
+        if due is not None and due <= at:
+            try:
+                self.engine.step(co.Wake(), at, into=entries)
+            except Exception:
+                log.exception("decision failed command=Wake")
+                metrics.decision_failures.inc()
+        if entries or answers:
+            await self._write(entries, answers)
+        for answer in answers:
+            self._answers[answer.scope, answer.key] = answer
+        while len(self._answers) > ANSWERS_MAX:
+            self._answers.popitem(last=False)
+        self.hub.publish(entries)
+        for job, body in answered:
+            self._settle(job, body)
+        for _ in jobs:
+            self._queue.task_done()
+
+    async def _collect(self) -> list[Job]:
+        """Jobs waiting now; waits for one, or for the engine's next deadline."""
+        assert self.engine is not None
+        jobs: list[Job] = []
+        if self._queue.empty():
+            due = self.engine.next_deadline()
+            wait_s = None if due is None else max(0.0, (due - self.clock.now()).total_seconds())
+            try:
+                async with asyncio.timeout(wait_s):
+                    jobs.append(await self._queue.get())
+            except TimeoutError:
+                return jobs
+        while len(jobs) < BATCH_MAX and not self._queue.empty():
+            jobs.append(self._queue.get_nowait())
+        metrics.queue_depth.set(self._queue.qsize())
+        return jobs
+
+    async def _write(self, entries: list[ev.Entry], answers: list[Answer]) -> None:
+        assert self.engine is not None
+        state = self.engine.state
+        touched = state.drain_touched()
+        rows = Rows(
+            reports=rows_of(state, touched.reports, "reports"),
+            incidents=rows_of(state, touched.incidents, "incidents"),
+            units=rows_of(state, touched.units, "units"),
+            assignments=rows_of(state, touched.assignments, "assignments"),
+        )
+        with metrics.commit_seconds.time():
+            await self.journal.append(Batch(entries=entries, rows=rows, answers=answers))
+        metrics.batch_entries.observe(len(entries))
+        if state.seq - self._snapshot_seq >= SNAPSHOT_EVERY and state.at is not None:
+            await self.journal.save_snapshot(state.seq, state.at, state.snapshot())
+            self._snapshot_seq = state.seq
+
+    def _settle(self, job: Job, result: bytes | Exception) -> None:
+        if job.key is not None and job.scope is not None:
+            self._in_flight.pop((job.scope, job.key), None)
+        if job.future.done():
+            return
+        if isinstance(result, Exception):
+            job.future.set_exception(result)
+            job.future.exception()  # the caller may be gone; the refusal is not a lost error
+        else:
+            job.future.set_result(result)
+
+    def _abandon(self) -> None:
+        while not self._queue.empty():
+            self._settle(self._queue.get_nowait(), NotLeading())
+        for job in list(self._in_flight.values()):
+            self._settle(job, NotLeading())
+
+    async def drain(self) -> None:
+        """Wait until everything queued has been written (graceful stop)."""
+        await self._queue.join()
+
+    async def save_snapshot(self) -> None:
+        """Keep the present state, so that the next start has no tail to fold."""
+        assert self.engine is not None
+        state = self.engine.state
+        if state.at is not None and state.seq > self._snapshot_seq:
+            await self.journal.save_snapshot(state.seq, state.at, state.snapshot())
+            self._snapshot_seq = state.seq
+
+
+def outcome_of(entries: list[ev.Entry], seq: int) -> Outcome:
+    """Ids created by a command's own events (the first of each), and the kinds of everything that followed."""
+    outcome = Outcome(seq=seq, events=[])
+    for entry in entries:
+        event = entry.event
+        outcome.events.append(str(type(event).__struct_config__.tag))
+        outcome.report_id = outcome.report_id or getattr(event, "report_id", None)
+        outcome.incident_id = outcome.incident_id or getattr(event, "incident_id", None)
+        if isinstance(event, ev.UnitAssigned):
+            outcome.assignment_ids.append(event.assignment_id)
+    return outcome

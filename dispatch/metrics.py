@@ -1,0 +1,20 @@
+"""Prometheus metrics of the dispatch room; names, units and meaning are documented by their help text."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+FAST = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+
+queue_depth = Gauge("siaga_queue_depth", "Commands waiting for the region's writer.")
+shed = Counter("siaga_public_shed_total", "Public reports refused with 429 because the queue was full.")
+decision_failures = Counter("siaga_decision_failures_total", "Commands whose decision raised: a defect, page somebody.")
+commit_seconds = Histogram("siaga_commit_seconds", "Time to make one batch durable.", buckets=FAST)
+batch_entries = Histogram(
+    "siaga_batch_entries", "Journal lines written by one commit.", buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+)
+requests = Counter("siaga_http_requests_total", "HTTP requests by route and status.", ["route", "method", "status"])
+request_seconds = Histogram("siaga_http_request_seconds", "Time to answer by route.", ["route"], buckets=FAST)
+stream_readers = Gauge("siaga_stream_readers", "Open console and unit streams.")
+fixes = Counter("siaga_fixes_total", "GPS fixes by outcome.", ["outcome"])
+degraded = Gauge("siaga_degraded", "1 while events go to the local spool because the database is away.")
