@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numba import njit
@@ -20,7 +20,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def compiled(function: F) -> F:
     """njit with the on-disk cache and without the GIL; typed so that callers keep their signatures."""
-    return njit(cache=True, nogil=True, boundscheck=False)(function)  # type: ignore[no-any-return]
+    return cast(F, njit(cache=True, nogil=True, boundscheck=False)(function))
 
 
 @compiled

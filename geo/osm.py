@@ -97,6 +97,7 @@ def _read_ways(file: Path, progress: Progress) -> _Ways:
     for seen, way in enumerate(roads):
         if seen % PROGRESS_EVERY == 0:
             progress("roads", seen, None)
+        assert isinstance(way, osmium.osm.Way), "only ways were asked for"
         tags = way.tags
         kind = tags["highway"]
         road_class = CLASS_INDEX.get(ALIASES.get(kind, kind))
@@ -113,13 +114,13 @@ def _read_ways(file: Path, progress: Progress) -> _Ways:
         ways.name.append(ways.names.index(tags.get("name") or tags.get("ref") or ""))
         ways.forward.append(forward)
         ways.backward.append(backward)
-        ways.limit_kmh.append(parse_kmh(tags.get("maxspeed", "")))
+        ways.limit_kmh.append(parse_kmh(tags.get("maxspeed") or ""))
     if not ways.refs:
         raise Rejected("empty_network", f"{file} holds no road that can be driven")
     return ways
 
 
-def directions(tags: Mapping[str, str], kind: str) -> tuple[bool, bool]:
+def directions(tags: Mapping[str, str] | osmium.osm.TagList, kind: str) -> tuple[bool, bool]:
     """Whether an emergency vehicle may drive a way as drawn and against it. `tags` needs `.get`."""
     get = tags.get
     if get("emergency") not in ("yes", "designated"):
@@ -157,6 +158,7 @@ def _read_points(
     for seen, node in enumerate(points):
         if seen % PROGRESS_EVERY == 0:
             progress("points", seen, len(unique))
+        assert isinstance(node, osmium.osm.Node), "only nodes were asked for"
         at = row[node.id]
         # `valid` is false for positions outside the world: projected metres, or damage.
         if not node.location.valid():

@@ -53,7 +53,7 @@ def graph_from_lines(
         raise Rejected("empty_network", f"{source} holds no road that can be driven")
     usable = np.isfinite(lines.lon) & np.isfinite(lines.lat)
     # A point that the extract does not contain (clipped at its border) cuts the line in two.
-    run = np.cumsum(~usable)
+    run: IntColumn = np.cumsum(~usable, dtype=np.int64)
     line, ref, run = lines.line[usable], lines.ref[usable], run[usable]
     lon, lat = lines.lon[usable], lines.lat[usable]
     if not len(lon):

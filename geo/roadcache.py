@@ -113,7 +113,7 @@ def load(file: Path) -> RoadGraph:
     # Copy-on-write: pages are shared with the file until someone writes, which nobody does; a read-only map would give
     # numba another array type and with it a second compilation of every kernel.
     payload = np.memmap(file, np.uint8, mode="c", offset=start, shape=(header.payload_bytes,))
-    if zlib.crc32(payload) != header.payload_crc32:
+    if zlib.crc32(payload.data) != header.payload_crc32:
         raise Rejected("bad_cache", f"{file} is damaged (checksum); import the roads again")
     arrays: dict[str, Any] = {}
     for entry in header.arrays:

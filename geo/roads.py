@@ -219,7 +219,7 @@ class RoadGraph:
 
         keep = np.flatnonzero(tail != head)  # a loop cannot shorten a trip
         order = keep[np.argsort(tail[keep], kind="stable")]
-        tail, head, length = tail[order].astype(np.int32), head[order].astype(np.int32), length[order]
+        from_node, to_node, length = tail[order].astype(np.int32), head[order].astype(np.int32), length[order]
         m = len(order)
         if m == 0:
             raise Rejected("empty_network", "every arc starts and ends at the same node")
@@ -242,19 +242,19 @@ class RoadGraph:
             raise Rejected("bad_arcs", "an arc names a street or a class that is not in the list")
 
         first_out = np.zeros(n + 1, np.int32)
-        np.cumsum(np.bincount(tail, minlength=n), out=first_out[1:])
-        rev_arc = np.argsort(head, kind="stable").astype(np.int32)
+        np.cumsum(np.bincount(from_node, minlength=n), out=first_out[1:])
+        rev_arc = np.argsort(to_node, kind="stable").astype(np.int32)
         rev_first = np.zeros(n + 1, np.int32)
-        np.cumsum(np.bincount(head, minlength=n), out=rev_first[1:])
+        np.cumsum(np.bincount(to_node, minlength=n), out=rev_first[1:])
         scale = m_per_deg or (M_PER_DEG * math.cos(math.radians((lat.min() + lat.max()) / 2.0)), M_PER_DEG)
         offroad = dict(offroad_kmh or OFFROAD_KMH)
         for mode in base:
             offroad.setdefault(mode, offroad.get(LIGHTS, OFFROAD_KMH[LIGHTS]))
         shape_first, shape_lon, shape_lat = _pack_shapes(shapes, order)
         return cls(
-            node_lon=lon, node_lat=lat, node_access=access, first_out=first_out, arc_from=tail, arc_to=head,
+            node_lon=lon, node_lat=lat, node_access=access, first_out=first_out, arc_from=from_node, arc_to=to_node,
             arc_length_m=length, arc_class=class_index, arc_name=name_index, base_s=base, rev_first=rev_first,
-            rev_arc=rev_arc, rev_from=tail[rev_arc], classes=tuple(classes), names=name_list, offroad_kmh=offroad,
+            rev_arc=rev_arc, rev_from=from_node[rev_arc], classes=tuple(classes), names=name_list, offroad_kmh=offroad,
             x_m_per_deg=scale[0], y_m_per_deg=scale[1],
             node_ref=None if node_ref is None else np.asarray(node_ref, np.int64),
             shape_first=shape_first, shape_lon=shape_lon, shape_lat=shape_lat, region=region, source=source,
@@ -399,11 +399,11 @@ class RoadGraph:
         starts = np.fromiter(start_s, np.float64)
         assert len(sources) == len(starts), "one head start per source"
         dist: FloatArray = np.full(self.n_nodes, np.inf)
-        keys, heap = self._heap(len(sources))
+        keys, heap = self.heap(len(sources))
         kernels.sweep(first, ends, weights[mode], sources, starts, limit_s, dist, NO_INTS, NO_INTS, keys, heap)
         return dist
 
-    def _heap(self, extra: int) -> tuple[FloatArray, IntArray]:
+    def heap(self, extra: int) -> tuple[FloatArray, IntArray]:
         """Heap arrays with room for every arc, node and `extra` sources."""
         ws = self.workspace
         if self.n_arcs + extra < len(ws.keys):

@@ -109,7 +109,7 @@ class PathFinder:
 def ticks(seconds: FloatArray) -> npt.NDArray[np.uint32]:
     """Seconds as the hierarchy's whole-number weights; closed arcs become its infinity."""
     scaled = np.rint(np.where(np.isfinite(seconds), seconds, 0.0) * TICKS_PER_S)
-    whole = np.minimum(scaled, INF_WEIGHT - 1).astype(np.uint32)
+    whole: npt.NDArray[np.uint32] = np.minimum(scaled, INF_WEIGHT - 1).astype(np.uint32)
     whole[~np.isfinite(seconds)] = INF_WEIGHT
     return whole
 

@@ -1,0 +1,129 @@
+"""`siaga roads`: bring a region's road network in, and say what is known about it."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from geo.cities import load_city_csv, load_edge_csv
+from geo.osm import SUFFIXES, load_osm
+from geo.roads import RoadGraph
+from geo.router import Rejected
+
+app = typer.Typer(help="Jaringan jalan: impor dan periksa. / Road network: import and inspect.", no_args_is_help=True)
+
+# Where imported networks are kept; beside the other state of this installation.
+VAR_ENV = "SIAGA_VAR"
+PHASES = {
+    "roads": "Membaca jalan / reading roads",
+    "points": "Membaca titik / reading points",
+    "graph": "Menyusun graf / building",
+}
+
+
+def cache_file(region: str, var: Path | None = None) -> Path:
+    """Where a region's imported network is kept."""
+    if not region or not all(c.isalnum() or c in "-_" for c in region):
+        raise Rejected("bad_region", f"region name {region!r} may hold letters, digits, - and _ only")
+    return (var or Path(os.environ.get(VAR_ENV, "var"))) / "roads" / f"{region}.roads"
+
+
+def read_source(source: Path, region: str, progress: Progress) -> RoadGraph:
+    """Any supported source: an OpenStreetMap extract, a city model folder, or an edge list *edges.csv.gz."""
+    if source.is_dir():
+        return load_city_csv(source)
+    if source.name.endswith("edges.csv.gz") or source.name.endswith("edges.csv"):
+        return load_edge_csv(source.with_name(source.name.replace("edges", "nodes")), source, region)
+    if not source.name.endswith(SUFFIXES):
+        raise Rejected(
+            "unknown_format", f"{source} is no {', '.join(SUFFIXES)}, no *edges.csv.gz and no city model folder"
+        )
+    task = progress.add_task("", total=None)
+
+    def show(phase: str, done: int, total: int | None) -> None:
+        progress.update(task, description=PHASES[phase], completed=done, total=total)
+
+    return load_osm(source, region, show)
+
+
+@app.command("import")
+def import_roads(
+    source: Annotated[Path, typer.Argument(help="Berkas .osm.pbf/.osm, folder model kota, atau *edges.csv.gz")],
+    region: Annotated[str, typer.Option(help="Nama wilayah / region name, e.g. surabaya")] = "surabaya",
+) -> None:
+    """Impor jaringan jalan sebuah wilayah. / Import a region's road network."""
+    try:
+        target = cache_file(region)
+        began = time.perf_counter()
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
+        with Progress(*columns, console=Console(stderr=True)) as progress:
+            graph = read_source(source, region, progress)
+            graph.region = region
+            progress.add_task("Menyimpan / saving", total=None)
+            graph.save(target)
+    except Rejected as refusal:
+        _fail(refusal)
+    print_info(graph, target)
+    # ru_maxrss counts KiB on Linux.
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
+    typer.echo(f"Selesai dalam {time.perf_counter() - began:.1f} s, memori puncak {peak_mb:.0f} MB / done, peak memory")
+
+
+@app.command()
+def info(
+    region: Annotated[str, typer.Option(help="Nama wilayah / region name")] = "surabaya",
+    file: Annotated[Path | None, typer.Option(help="Berkas .roads tertentu / a particular file")] = None,
+) -> None:
+    """Apa yang diketahui tentang jaringan jalan. / What is known about a road network."""
+    try:
+        path = file or cache_file(region)
+        print_info(RoadGraph.load(path), path)
+    except Rejected as refusal:
+        _fail(refusal)
+
+
+def _fail(refusal: Rejected) -> None:
+    typer.echo(f"Ditolak / refused [{refusal.code}]: {refusal.detail}", err=True)
+    sys.exit(1)
+
+
+def print_info(graph: RoadGraph, path: Path) -> None:
+    """Size, source, licence and the share of each road class, to standard output."""
+    table = Table(title=f"{graph.region}  ({path.name})")
+    table.add_column("Jenis / class")
+    table.add_column("km", justify="right")
+    table.add_column("km/jam / km/h", justify="right")
+    table.add_column("sirene / lights", justify="right")
+    km = graph.arc_length_m / 1000.0
+    modes = [m for m in ("regular", "lights") if m in graph.base_s]
+    for index, name in enumerate(graph.classes):
+        of_class = graph.arc_class == index
+        if of_class.any():
+            speeds = [f"{km[of_class].sum() / graph.base_s[m][of_class].sum() * 3600.0:.0f}" for m in modes]
+            table.add_row(name, f"{km[of_class].sum():,.1f}", *speeds)
+    Console().print(table)
+    typer.echo(f"Sumber / source: {graph.source}; {graph.licence or 'lisensi tidak disebut / no licence stated'}")
+    typer.echo(
+        f"{graph.n_nodes:,} simpul / nodes, {graph.n_arcs:,} ruas berarah / directed arcs, {km.sum():,.0f} km, "
+        f"{int(np.count_nonzero(graph.node_access)):,} titik masuk / access points, {len(graph.names) - 1:,} nama / names"
+    )
+    if graph.approximate:
+        typer.echo("PERKIRAAN: sebagian jalan bukan data nyata. / APPROXIMATE: some roads are not real data.")
+    for note, value in graph.notes.items():
+        typer.echo(f"  {note}: {value:,.0f}")
