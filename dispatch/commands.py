@@ -13,6 +13,8 @@ import msgspec
 
 from dispatch.model import Caller, Channel, Place
 
+Stamp = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A time with its zone; one without is refused at the edge."""
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Text = Annotated[str, msgspec.Meta(max_length=2000)]
 """2,000 characters: a long statement; longer ones belong in a letter."""
@@ -34,7 +36,7 @@ class PresentCall(Command, frozen=True, tag="present_call"):
     line: str = ""
     phone: str | None = None
     place: Place | None = None
-    rang_at: datetime | None = None
+    rang_at: Stamp | None = None
 
 
 class AnswerReport(Command, frozen=True, tag="answer_report"):
@@ -60,11 +62,11 @@ class SubmitReport(Command, frozen=True, tag="submit_report"):
     place: Place
     report_id: Id | None = None
     incident_id: Id | None = None
-    rang_at: datetime | None = None
+    rang_at: Stamp | None = None
     description: Text = ""
     caller: Caller = Caller()
     priority: Annotated[int, msgspec.Meta(ge=1, le=3)] | None = None
-    answers: dict[str, str] = {}
+    answers: Annotated[dict[Id, Annotated[str, msgspec.Meta(max_length=64)]], msgspec.Meta(max_length=60)] = {}
 
 
 class LocateReport(Command, frozen=True, tag="locate_report"):
@@ -186,12 +188,12 @@ class StartDuty(Command, frozen=True, tag="start_duty"):
     unit_id: Id
     crew: Annotated[list[Name], msgspec.Meta(max_length=12)] = []
     place: Place | None = None
-    device_at: datetime | None = None
+    device_at: Stamp | None = None
 
 
 class EndDuty(Command, frozen=True, tag="end_duty"):
     unit_id: Id
-    device_at: datetime | None = None
+    device_at: Stamp | None = None
 
 
 class ReceiptJob(Command, frozen=True, tag="receipt_job"):
@@ -199,25 +201,25 @@ class ReceiptJob(Command, frozen=True, tag="receipt_job"):
 
     assignment_id: Id
     step: Annotated[str, msgspec.Meta(pattern="^(delivered|seen)$")]
-    device_at: datetime | None = None
+    device_at: Stamp | None = None
 
 
 class AcknowledgeJob(Command, frozen=True, tag="acknowledge_job"):
     assignment_id: Id
-    device_at: datetime | None = None
+    device_at: Stamp | None = None
 
 
 class DeclineJob(Command, frozen=True, tag="decline_job"):
     assignment_id: Id
     reason: Reason
-    device_at: datetime | None = None
+    device_at: Stamp | None = None
 
 
 class ReportEnRoute(Command, frozen=True, tag="report_en_route"):
     """Wheels rolling."""
 
     assignment_id: Id
-    device_at: datetime | None = None
+    device_at: Stamp | None = None
 
 
 class ReportAtScene(Command, frozen=True, tag="report_at_scene"):
@@ -225,41 +227,41 @@ class ReportAtScene(Command, frozen=True, tag="report_at_scene"):
 
     assignment_id: Id
     by: Annotated[str, msgspec.Meta(pattern="^(button|geofence|dispatcher)$")] = "button"
-    device_at: datetime | None = None
+    device_at: Stamp | None = None
 
 
 class ReportAtPatient(Command, frozen=True, tag="report_at_patient"):
     assignment_id: Id
-    device_at: datetime | None = None
+    device_at: Stamp | None = None
 
 
 class ReportTransporting(Command, frozen=True, tag="report_transporting"):
     assignment_id: Id
     hospital_id: Id | None = None
-    device_at: datetime | None = None
+    device_at: Stamp | None = None
 
 
 class ReportAtHospital(Command, frozen=True, tag="report_at_hospital"):
     assignment_id: Id
-    device_at: datetime | None = None
+    device_at: Stamp | None = None
 
 
 class ReportClear(Command, frozen=True, tag="report_clear"):
     """The unit is free again."""
 
     assignment_id: Id
-    device_at: datetime | None = None
+    device_at: Stamp | None = None
 
 
 class TakeOutOfService(Command, frozen=True, tag="take_out_of_service"):
     unit_id: Id
     reason: Reason
-    device_at: datetime | None = None
+    device_at: Stamp | None = None
 
 
 class ReturnToService(Command, frozen=True, tag="return_to_service"):
     unit_id: Id
-    device_at: datetime | None = None
+    device_at: Stamp | None = None
 
 
 class PlaceUnit(Command, frozen=True, tag="place_unit"):

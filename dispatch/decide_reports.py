@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from dispatch import commands as co
@@ -37,6 +37,11 @@ def check_time(stamp: datetime | None, at: datetime, field: str) -> None:
         raise Rejected("time_too_old", field, age_s=(at - stamp).total_seconds())
 
 
+def ring(rang_at: datetime | None, at: datetime) -> datetime:
+    """The first ring in UTC: as told, but never later than now."""
+    return at if rang_at is None else min(rang_at.astimezone(UTC), at)
+
+
 def find_report(engine: Engine, report_id: str, field: str = "report_id") -> Report:
     report = engine.state.reports.get(report_id)
     if report is None:
@@ -53,7 +58,7 @@ def present_call(engine: Engine, c: co.PresentCall, at: datetime, actor: Actor) 
         ev.CallPresented(
             report_id=engine.next_report_id(at),
             call_id=c.call_id,
-            rang_at=min(c.rang_at or at, at),
+            rang_at=ring(c.rang_at, at),
             line=c.line,
             caller=Caller(phone=phone),
             place=c.place,
@@ -90,7 +95,7 @@ def submit_report(engine: Engine, c: co.SubmitReport, at: datetime, actor: Actor
         report_id, rang_at, created = report.report_id, report.rang_at, None
     else:
         report_id = engine.next_report_id(at)
-        rang_at = created = min(c.rang_at or at, at)
+        rang_at = created = ring(c.rang_at, at)
     submitted = ev.ReportSubmitted(
         report_id=report_id,
         channel=c.channel,

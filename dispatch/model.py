@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 from datetime import datetime
+from typing import Annotated
 
 import msgspec
 
@@ -106,21 +107,24 @@ class LocationSource(enum.StrEnum):
     PARTNER = "partner"
 
 
-class Place(msgspec.Struct, frozen=True, omit_defaults=True):
+class Place(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """A point and how much it can be trusted."""
 
-    lon: float
-    lat: float
-    accuracy_m: float | None = None
+    lon: Annotated[float, msgspec.Meta(ge=-180, le=180)]
+    lat: Annotated[float, msgspec.Meta(ge=-90, le=90)]
+    accuracy_m: Annotated[float, msgspec.Meta(ge=0, le=1_000_000)] | None = None
     source: LocationSource = LocationSource.OPERATOR
-    address: str = ""
+    address: Annotated[str, msgspec.Meta(max_length=300)] = ""
 
 
-class Caller(msgspec.Struct, frozen=True, omit_defaults=True):
+class Caller(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """Personal data of who reported. Never logged; masked by role; every reading is audited."""
 
-    phone: str | None = None
-    name: str | None = None
+    phone: Annotated[str, msgspec.Meta(max_length=20)] | None = None
+    name: Annotated[str, msgspec.Meta(max_length=80)] | None = None
+
+    def __repr__(self) -> str:
+        return "Caller(***)"
 
 
 class Position(msgspec.Struct, frozen=True, omit_defaults=True):
