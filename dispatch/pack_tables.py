@@ -381,7 +381,7 @@ class Files:
         if not isinstance(data, dict):
             self.report(file, "bad_value", row, column or None, detail=f"{type(data).__name__}, table expected")
             return None
-        fields = fields_of(shape)
+        fields = fields_of(shape)  # type: ignore[arg-type]  # mypy doubts that a class is hashable
         prefix = f"{column}." if column else ""
         before = len(self.problems)
         for name in data:

@@ -177,6 +177,8 @@ class Words(msgspec.Struct, frozen=True):
     calm: tuple[str, ...] = ()
     negations: frozenset[str] = frozenset()
     spelling: Mapping[str, str] = {}
+    ordinary: frozenset[str] = frozenset()
+    """Everyday words that look like a key word and must not be corrected to it: `tolong` is not `todong`."""
 
 
 class KindDemand(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
