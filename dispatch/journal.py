@@ -8,6 +8,7 @@ the connection is simply tried again.
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
@@ -20,6 +21,9 @@ from dispatch.model import Assignment, Incident, Report, Unit
 
 SNAPSHOTS_KEPT = 3
 """The newest may be damaged or written by a version we had to take back; two older ones cost little disk."""
+ABOUT_LINES_MAX = 5000
+"""Longest timeline answered at once; a day-long flood with a hundred units stays under it."""
+SUBJECT_FIELDS = ("incident_id", "assignment_id", "report_id", "unit_id")
 
 
 class JournalFenced(Exception):  # noqa: N818
@@ -89,6 +93,11 @@ class Journal(Protocol):
     def read(self, after: int, upto: int | None = None) -> AsyncIterator[Entry]:
         """Lines with after < seq <= upto, in order, old kinds up-cast. Raises JournalCorrupt, also on a gap."""
 
+    async def about(self, ids: list[str], since: datetime, until: datetime) -> list[Entry]:
+        """The timeline of a subject: lines from `since` to `until` that name one of `ids` as their incident,
+        assignment, report or unit, in order, at most ABOUT_LINES_MAX.
+        """
+
     async def save_snapshot(self, seq: int, at: datetime, body: bytes) -> None:
         """Keep `body`, the state after line `seq`; the last SNAPSHOTS_KEPT stay."""
 
@@ -121,7 +130,17 @@ def kind_of(event: Event) -> str:
 
 def encode_event(event: AnyEvent) -> bytes:
     """An event as the JSON text that is stored, `kind` included. Equal events give equal bytes."""
-    return _encoder.encode(event)
+    return without_nul(_encoder.encode(event))
+
+
+_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+
+
+def without_nul(text: bytes) -> bytes:
+    """JSON text with U+FFFD for every NUL, which PostgreSQL's text cannot hold. The API refuses NUL at the door; this
+    is for whatever comes another way, because a line that cannot be written would stop the region.
+    """
+    return _NUL.sub(rb"\1\\ufffd", text) if b"\\u0000" in text else text
 
 
 def decode_event(kind: str, body: bytes, upcasters: Mapping[str, Upcaster] = UPCASTERS) -> AnyEvent:
@@ -213,6 +232,11 @@ class MemoryJournal:
         lines = self.store.lines.get(self.region, [])
         for _, _, kind, body, entry in lines[after:upto]:
             yield msgspec.structs.replace(entry, event=decode_event(kind, body))
+
+    async def about(self, ids: list[str], since: datetime, until: datetime) -> list[Entry]:
+        entries = [line[4] for line in self.store.lines.get(self.region, []) if since <= line[1] <= until]
+        found = [e for e in entries if any(getattr(e.event, field, None) in ids for field in SUBJECT_FIELDS)]
+        return found[:ABOUT_LINES_MAX]
 
     async def save_snapshot(self, seq: int, at: datetime, body: bytes) -> None:
         kept = self.store.snapshots.setdefault(self.region, [])

@@ -1,0 +1,111 @@
+"""Connections to PostgreSQL: one pool, least privilege, JSON as bytes, errors sorted into passing and lasting ones."""
+
+from __future__ import annotations
+
+import logging
+
+import asyncpg
+
+from dispatch.statements import SQL
+
+log = logging.getLogger(__name__)
+
+APP_ROLE = "siaga_app"
+READER_ROLE = "siaga_reader"
+
+POOL_SIZE = 8
+"""One writer, reads of the API, position COPY, accounts. Eight connections already saturate two cores (4,400 commits/s)."""
+CONNECT_TIMEOUT_S = 5.0
+COMMAND_TIMEOUT_S = 30.0
+"""For reads and maintenance; an append has its own, shorter limit."""
+
+PASSING_ERRORS: tuple[type[BaseException], ...] = (
+    OSError,  # refused, reset, socket file gone; includes TimeoutError
+    asyncpg.InterfaceError,  # connection closed under us, pool closing
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,  # shutdown, crash recovery, cancelled, cannot_connect_now
+    asyncpg.InsufficientResourcesError,  # disk full, out of memory, too many connections
+    asyncpg.TransactionRollbackError,  # deadlock, serialisation
+    asyncpg.ReadOnlySQLTransactionError,  # a replica that is not promoted yet
+    asyncpg.PostgresSystemError,  # I/O error of the server
+    asyncpg.LockNotAvailableError,
+    asyncpg.InternalClientError,
+)
+"""What may go away by itself. Anything else is a mistake in the data or in the program."""
+
+
+async def prepare_connection(connection: asyncpg.Connection) -> None:
+    """JSON columns travel as the bytes msgspec makes and reads, never as Python objects."""
+    await connection.set_type_codec(
+        "json", schema="pg_catalog", format="binary", encoder=lambda value: value, decoder=bytes
+    )
+
+
+async def connect(dsn: str, role: str | None = APP_ROLE, **options: object) -> asyncpg.Connection:
+    """One connection, working as `role` (None: as whoever the DSN names)."""
+    connection = await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT_S, server_settings=_settings(role), **options)
+    await prepare_connection(connection)
+    return connection
+
+
+async def create_pool(
+    dsn: str, *, role: str | None = APP_ROLE, size: int = POOL_SIZE, command_timeout_s: float = COMMAND_TIMEOUT_S
+) -> asyncpg.Pool:
+    """The pool everybody shares. A DSN with several hosts and `target_session_attrs=read-write` follows a failover.
+
+    `role` None is for databases on which the roles could not be made (see `migrate.apply_grants`).
+    """
+    return await asyncpg.create_pool(
+        dsn,
+        min_size=1,
+        max_size=size,
+        timeout=CONNECT_TIMEOUT_S,
+        command_timeout=command_timeout_s,
+        server_settings=_settings(role),
+        init=prepare_connection,
+    )
+
+
+def _settings(role: str | None) -> dict[str, str]:
+    settings = {"application_name": "siaga112", "timezone": "UTC", "jit": "off"}
+    return settings if role is None else settings | {"role": role}
+
+
+class Leadership:
+    """The advisory lock that keeps two writers of one region from fighting. The journal's key is the real fence.
+
+    Held by a connection of its own: the lock goes when the connection goes, also when the process is killed.
+    """
+
+    def __init__(self, dsn: str, region: str, role: str | None = APP_ROLE) -> None:
+        self.dsn = dsn
+        self.region = region
+        self.role = role
+        self._connection: asyncpg.Connection | None = None
+
+    async def try_lead(self) -> bool:
+        """True when this process holds the region now, False when another does. Raises one of PASSING_ERRORS."""
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await connect(self.dsn, self.role)
+        elif await self.holds():
+            return True
+        return bool(await self._connection.fetchval(SQL["try_lead"], self.region, timeout=CONNECT_TIMEOUT_S))
+
+    async def holds(self) -> bool:
+        """Whether the lock is still ours; False as soon as its connection is dead."""
+        if self._connection is None or self._connection.is_closed():
+            return False
+        try:
+            return bool(await self._connection.fetchval(SQL["leads"], self.region, timeout=CONNECT_TIMEOUT_S))
+        except PASSING_ERRORS:
+            self._connection.terminate()
+            return False
+
+    async def close(self) -> None:
+        """Let go, so that another may lead at once."""
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            try:
+                await connection.close(timeout=CONNECT_TIMEOUT_S)
+            except PASSING_ERRORS:
+                connection.terminate()

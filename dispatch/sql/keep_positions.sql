@@ -1,0 +1,1 @@
+SELECT keep_positions($1, $2) AS dropped;

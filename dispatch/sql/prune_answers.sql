@@ -1,0 +1,2 @@
+DELETE FROM answer
+WHERE region = $1 AND at < $2;
