@@ -26,7 +26,6 @@ app = typer.Typer(help="Jaringan jalan: impor dan periksa. / Road network: impor
 VAR_ENV = "SIAGA_VAR"
 PHASES = {
     "roads": "Membaca jalan / reading roads",
-    "points": "Membaca titik / reading points",
     "graph": "Menyusun graf / building",
 }
 

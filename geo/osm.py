@@ -1,7 +1,7 @@
 """Import of OpenStreetMap extracts (.osm.pbf, .osm, .osm.gz, .osm.bz2) into a road graph.
 
-Two passes over the file: roads first, then only the points those roads use, so memory follows the roads and not the
-buildings. Kept: ways with a driveable `highway` class that a vehicle on an emergency may use. Left out: footways, steps,
+One pass over the file; the positions of all its points are held by osmium while it lasts, 16 bytes each (a 50 MB .pbf has
+about 7 million), everything else follows the roads alone. Kept: ways with a driveable `highway` class that a vehicle on an emergency may use. Left out: footways, steps,
 cycleways, roads under construction, ferries (they are no highway), and ways closed to motor vehicles unless
 `emergency=yes`. Gates and private roads stay: a crew gets them opened. Turn restrictions are not read.
 """
@@ -21,16 +21,15 @@ from geo.roads import RoadGraph
 from geo.router import Rejected
 from geo.speeds import CLASS_INDEX
 
-# Called with (phase, done, total or None) while a file is read; phases: "roads", "points", "graph".
+# Called with (phase, done, total or None) while a file is read; phases: "roads", "graph".
 Progress = Callable[[str, int, int | None], None]
 
 SUFFIXES = (".osm", ".pbf", ".osm.gz", ".osm.bz2")
 PROGRESS_EVERY = 20_000  # objects between two calls: often enough to see life, too seldom to cost time
-POINTS_MAX = (
-    60_000_000  # road points held at once (24 bytes each): an island of Indonesia fits, a continent must be cut
-)
-
-# highway values that mean another class, or nothing known.
+# Road points held at once, 32 bytes each: an island of Indonesia fits, a continent must be cut.
+POINTS_MAX = 60_000_000
+# osmium's store for sparse node numbers: a dense one would span the planet's 12 billion numbers.
+POINT_STORE = "sparse_mem_array"
 ALIASES: Mapping[str, str] = {
     "minor": "residential",
     "residential_link": "residential",
@@ -55,15 +54,16 @@ def load_osm(file: str | Path, region: str = "", progress: Progress = _silent) -
         raise Rejected("bad_osm", f"{file} is empty; the download was perhaps cut off")
     try:
         ways = _read_ways(file, progress)
-        lon, lat, ref = _read_points(file, ways.refs, progress)
+    except osmium.InvalidLocationError as error:
+        raise Rejected("wrong_projection", f"{file} is not in WGS84 degrees ({error}); reproject to EPSG:4326") from None
     except (RuntimeError, ValueError, OSError) as error:  # osmium reports damage as RuntimeError
         raise Rejected("bad_osm", f"{file} cannot be read as OpenStreetMap data: {error}") from None
     progress("graph", 0, None)
     lines = Lines(
         line=np.repeat(np.arange(len(ways.counts)), np.frombuffer(ways.counts, np.int32)),
-        ref=ref,
-        lon=lon,
-        lat=lat,
+        ref=np.frombuffer(ways.refs, np.int64),
+        lon=np.frombuffer(ways.lon, np.float64),
+        lat=np.frombuffer(ways.lat, np.float64),
         road_class=np.frombuffer(ways.road_class, np.uint8),
         name=np.frombuffer(ways.name, np.int32).astype(np.int64),
         forward=np.frombuffer(ways.forward, np.uint8).astype(np.bool_),
@@ -78,10 +78,12 @@ def load_osm(file: str | Path, region: str = "", progress: Progress = _silent) -
 
 
 class _Ways:
-    """Roads in compact columns; one entry a way, `refs` one a point."""
+    """Roads in compact columns; one entry a way; `refs`, `lon` and `lat` one a point."""
 
     def __init__(self) -> None:
         self.refs = array("q")
+        self.lon = array("d")
+        self.lat = array("d")
         self.counts = array("i")
         self.road_class = array("B")
         self.name = array("i")
@@ -93,11 +95,16 @@ class _Ways:
 
 def _read_ways(file: Path, progress: Progress) -> _Ways:
     ways = _Ways()
-    roads = osmium.FileProcessor(str(file), osmium.osm.WAY).with_filter(osmium.filter.KeyFilter("highway"))
+    roads = (
+        osmium.FileProcessor(str(file), osmium.osm.NODE | osmium.osm.WAY)
+        .with_locations(POINT_STORE)
+        .with_filter(osmium.filter.EntityFilter(osmium.osm.WAY))
+        .with_filter(osmium.filter.KeyFilter("highway"))
+    )
     for seen, way in enumerate(roads):
         if seen % PROGRESS_EVERY == 0:
             progress("roads", seen, None)
-        assert isinstance(way, osmium.osm.Way), "only ways were asked for"
+        assert isinstance(way, osmium.osm.Way), "the filter lets only ways through"
         tags = way.tags
         kind = tags["highway"]
         road_class = CLASS_INDEX.get(ALIASES.get(kind, kind))
@@ -108,7 +115,12 @@ def _read_ways(file: Path, progress: Progress) -> _Ways:
             continue
         if len(ways.refs) + len(way.nodes) > POINTS_MAX:
             raise Rejected("too_large", f"{file} holds more than {POINTS_MAX} road points; cut it to the region")
-        ways.refs.extend(n.ref for n in way.nodes)
+        for point in way.nodes:
+            ways.refs.append(point.ref)
+            place = point.location
+            known = place.valid()
+            ways.lon.append(place.lon if known else np.nan)
+            ways.lat.append(place.lat if known else np.nan)
         ways.counts.append(len(way.nodes))
         ways.road_class.append(road_class)
         ways.name.append(ways.names.index(tags.get("name") or tags.get("ref") or ""))
@@ -140,31 +152,3 @@ def directions(tags: Mapping[str, str] | osmium.osm.TagList, kind: str) -> tuple
     # Implied one-way (OSM wiki, Key:oneway).
     implied = kind == "motorway" or get("junction") in ("roundabout", "circular")
     return True, not implied
-
-
-def _read_points(
-    file: Path, refs: array[int], progress: Progress
-) -> tuple[
-    np.ndarray[tuple[int], np.dtype[np.float64]],
-    np.ndarray[tuple[int], np.dtype[np.float64]],
-    np.ndarray[tuple[int], np.dtype[np.int64]],
-]:
-    """Coordinates of the points in `refs` order (nan where the extract lacks one), and `refs` as an array."""
-    wanted = np.frombuffer(refs, np.int64)
-    unique, where = np.unique(wanted, return_inverse=True)
-    lon, lat = np.full(len(unique), np.nan), np.full(len(unique), np.nan)
-    row = {ref: i for i, ref in enumerate(unique.tolist())}
-    points = osmium.FileProcessor(str(file), osmium.osm.NODE).with_filter(osmium.filter.IdFilter(unique.tolist()))
-    for seen, node in enumerate(points):
-        if seen % PROGRESS_EVERY == 0:
-            progress("points", seen, len(unique))
-        assert isinstance(node, osmium.osm.Node), "only nodes were asked for"
-        at = row[node.id]
-        # `valid` is false for positions outside the world: projected metres, or damage.
-        if not node.location.valid():
-            raise Rejected(
-                "wrong_projection", f"{file}: node {node.id} lies outside WGS84 degrees; reproject to EPSG:4326"
-            )
-        lon[at], lat[at] = node.location.lon, node.location.lat
-    progress("points", len(unique), len(unique))
-    return lon[where], lat[where], wanted
