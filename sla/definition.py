@@ -7,14 +7,15 @@ of their reports. A missing time counts as late. A cancelled one is left out onl
 reason, before anybody arrived. **Numerator**: first *capable* unit at the scene minus first ring <= 420 s, by server time.
 
 **The settling rule.** An emergency is settled when a capable unit stands at the scene or when 420 s have passed, whichever
-comes first. What was on record then is its verdict; whatever is recorded later may only make it worse:
+comes first. What was on record then is its verdict; from then on it may only become worse:
 
-    verdict = worse(verdict as it stood when settled, verdict by the record as it stands now)      ON_TIME > LEFT_OUT > LATE
+    ON_TIME > LEFT_OUT > LATE        settled = min(settled, verdict by the record as it now stands), after every change
 
 Each step down that order can only lower the share w/n (ON_TIME -> LEFT_OUT takes 1 from both w and n; LEFT_OUT -> LATE adds 1
-to n), so no later edit, downgrade, merge, cancellation, re-opening or correction can raise it. An emergency born by splitting
-another one starts at LEFT_OUT: it counts only when late. A line missing from the journal takes one from w and adds one to n.
-`tests/sla/test_cannot_be_flattered.py` holds this over random histories.
+to n), so no later edit, downgrade, merge, cancellation, re-opening or correction can raise it; nor does undoing one, for a
+rule that forgave honest mistakes would forgive the others. An emergency born by splitting another one starts at LEFT_OUT: it
+counts only when late. A line missing from the journal takes one from w and adds one to n.
+`tests/sla/test_cannot_be_flattered.py` holds all this over random histories.
 
 Sources: 420 s from receipt of the report: founding text of Command Center 112 Surabaya (2016); clock from receipt to arrival:
 Permendagri 114/2018. The frauds it is built against: DOMAIN section 2 (England 2003: spikes at the target, clocks started

@@ -147,6 +147,7 @@ class Timeline:
                 leg.at_scene_at = new_at
         else:
             raise Rejected("unknown_step", "step", allowed=[FIRST_RING, AT_SCENE])
+        self._ratchet(case)
         noted = Noted(correction, at, before, counts)
         case.corrections.append(noted)
         case.root().version += 1
@@ -199,6 +200,12 @@ class Timeline:
         if root is not None:
             self._touch(root, now)
 
+    def _ratchet(self, case: Case) -> None:
+        """Something that verdicts depend on has changed: whatever is settled in this cluster may only have become worse."""
+        for member in case.root().cluster():
+            if member.settled is not None:
+                member.settled = min(member.settled, judge(self.facts(member))[0])
+
     def _settle(self, case: Case) -> None:
         case.settled = judge(self.facts(case))[0]
         case.settled_kind = case.kind
@@ -229,6 +236,7 @@ class Timeline:
                 if case.merged_into is None:
                     break
                 case = case.merged_into
+            self._ratchet(case)
 
     def _heard(self, claimed_at: datetime | None, at: datetime) -> datetime | None:
         """A ring as claimed, made safe: zoned and not in the server's future."""
@@ -245,6 +253,9 @@ class Timeline:
     # --- calls and reports
 
     def _call_presented(self, event: ev.CallPresented, at: datetime) -> None:
+        if event.report_id in self.reports:
+            self.odd["call_presented_again"] += 1
+            return
         self.reports[event.report_id] = ReportClock(event.report_id, self._heard(event.rang_at, at), True)
 
     def _report(self, report_id: str) -> ReportClock | None:
@@ -291,14 +302,16 @@ class Timeline:
         case = self._case(event.incident_id, at)
         if case is not None:
             self._join(event.report_id, case, at)
+        elif (report := self._report(event.report_id)) is not None and report.first_incident is None:
+            report.first_incident = event.incident_id
 
     def _report_detached(self, event: ev.ReportDetached, at: datetime) -> None:
-        case = self._case(event.incident_id, at)
+        self._case(event.incident_id, at)
         report = self._report(event.report_id)
         if report is not None:
             report.incident_id = None
-            if report.first_incident is None and case is not None:
-                report.first_incident = case.incident_id
+            if report.first_incident is None:
+                report.first_incident = event.incident_id
 
     def _report_dismissed(self, event: ev.ReportDismissed, at: datetime) -> None:
         report = self._report(event.report_id)
@@ -333,8 +346,9 @@ class Timeline:
         if case is None:
             return
         case.kind, case.priority, case.plan = event.incident_kind, event.priority, event.plan
-        case.highest_priority = min(case.highest_priority, event.priority, event.priority_before)
+        case.highest_priority = min(case.highest_priority, event.priority)
         case.required, case.wanted = event.required, _alternatives(event.required)
+        self._ratchet(case)
 
     def _incident_relocated(self, event: ev.IncidentRelocated, at: datetime) -> None:
         case = self._case(event.incident_id, at)
@@ -360,6 +374,7 @@ class Timeline:
             if into.merged_into is None:
                 break
             into = into.merged_into
+        self._ratchet(into)
 
     def _incident_unmerged(self, event: ev.IncidentUnmerged, at: datetime) -> None:
         case = self._case(event.incident_id, at)
@@ -375,6 +390,7 @@ class Timeline:
             first = moved.first_ring_at()
             moved.deadline_at = None if first is None else first + TARGET
             self._touch(moved, at)
+            self._ratchet(moved)
             moved.version += 1
 
     def _move_legs(self, assignment_ids: list[str], to: Case) -> None:
@@ -394,6 +410,7 @@ class Timeline:
             case.cancelled_at = case.ended_at = at
             case.cancel_reason = event.reason
             self.open.pop(event.incident_id, None)
+            self._ratchet(case)
 
     def _incident_closed(self, event: ev.IncidentClosed, at: datetime) -> None:
         case = self._case(event.incident_id, at)
@@ -406,6 +423,7 @@ class Timeline:
         if case is not None:
             case.ended_at = case.cancelled_at = None
             self.open[event.incident_id] = case
+            self._ratchet(case)
 
     def _alarm_raised(self, event: ev.AlarmRaised, at: datetime) -> None:
         case = self._case(event.incident_id, at)

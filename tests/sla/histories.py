@@ -1,0 +1,363 @@
+"""Random days, and everything somebody might do to their record to make the figure look better.
+
+`honest_day` draws a history whose outcomes are all known at its end. `tampered` appends any mixture of later records to
+it; `meddled` slips records in while the day runs. Both take a `random.Random`, so that hypothesis can shrink a history
+and a plain seed can repeat one.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+from dispatch import events as ev
+from sla.clocks import Correction
+from sla.timeline import Timeline
+from tests.sla.journals import PLACE, WHO, at
+
+DAY_END_S = 4_000.0  # rings come in the first 1,500 s and the slowest unit needs 1,500 s: by now all is settled
+LONG_AFTER_S = 20_000.0
+
+
+@dataclass
+class Day:
+    """Lines as (seconds, event), the ids in play, and corrections as (seconds, correction)."""
+
+    lines: list[tuple[float, ev.AnyEvent]] = field(default_factory=list)
+    incidents: list[str] = field(default_factory=list)
+    reports: list[str] = field(default_factory=list)
+    assignments: list[tuple[str, str, str]] = field(default_factory=list)
+    corrections: list[tuple[float, Correction]] = field(default_factory=list)
+    deleted: set[int] = field(default_factory=set)
+    names: int = 0
+
+    def name(self, letter: str) -> str:
+        self.names += 1
+        return f"{letter}{self.names}"
+
+
+def honest_day(rng: random.Random) -> Day:
+    day = Day()
+    lines = day.lines
+    for _ in range(rng.randint(1, 5)):
+        ring = float(rng.randint(0, 1_500))
+        incident, report = day.name("i"), day.name("r")
+        day.incidents.append(incident)
+        day.reports.append(report)
+        priority = rng.choice((1, 1, 1, 2, 3))
+        opened = ring + rng.randint(0, 200)
+        lines.append((ring, ev.CallPresented(report_id=report, call_id=report, rang_at=at(ring))))
+        lines.append((opened, _opened(incident, report, priority, ring)))
+        if rng.random() < 0.4:  # a second caller, before or after the outcome
+            second = day.name("r")
+            day.reports.append(second)
+            rang = ring + rng.randint(-300, 300)
+            lines.append((rang, ev.CallPresented(report_id=second, call_id=second, rang_at=at(rang))))
+            joined = max(rang, opened) + rng.randint(0, 900)
+            lines.append((joined, ev.ReportAttached(report_id=second, incident_id=incident)))
+        for _ in range(rng.randint(0, 2)):
+            assignment, unit = day.name("a"), day.name("u")
+            day.assignments.append((assignment, incident, unit))
+            assigned = opened + rng.randint(0, 120)
+            lines.append((assigned, _assigned(rng, assignment, incident, unit)))
+            if rng.random() < 0.85:
+                arrived = assigned + rng.choice((rng.randint(0, 400), rng.randint(100, 1_200)))
+                lines.append((arrived, _there(rng, assignment, incident, unit, arrived)))
+        if rng.random() < 0.15:
+            cancelled = opened + rng.randint(0, 600)
+            reason = rng.choice(("pelapor membatalkan", ""))
+            lines.append((cancelled, ev.IncidentCancelled(incident_id=incident, reason=reason)))
+            if rng.random() < 0.3:
+                lines.append((cancelled + 50, ev.IncidentReopened(incident_id=incident, reason="ternyata benar")))
+        if rng.random() < 0.2:
+            lines.append((opened + rng.randint(0, 900), _regraded(rng, incident)))
+    if len(day.incidents) > 1 and rng.random() < 0.4:  # an honest merge, sometimes undone
+        gone, into = rng.sample(day.incidents, 2)
+        merged = float(rng.randint(100, 2_200))
+        lines.append((merged, _merged(rng, day, gone, into)))
+        if rng.random() < 0.3:
+            lines.append((merged + rng.randint(1, 800), _unmerged(gone, into)))
+    lines.sort(key=lambda line: line[0])
+    return day
+
+
+def fold(day: Day) -> Timeline:
+    """The day as journalled; deleted lines leave their number behind."""
+    timeline = Timeline()
+    corrections = sorted(day.corrections, key=lambda c: c[0])
+    for number, (seconds, event) in enumerate(day.lines, start=1):
+        while corrections and corrections[0][0] < seconds:
+            _correct(timeline, *corrections.pop(0))
+        if number not in day.deleted:
+            timeline.apply(ev.Entry(region="r", seq=number, at=at(seconds), actor=WHO, event=event))
+    for seconds, correction in corrections:
+        _correct(timeline, seconds, correction)
+    return timeline
+
+
+def counted(day: Day) -> tuple[int, int]:
+    """(within, n) long after, with the journal's head known."""
+    tally = fold(day).tally(at(LONG_AFTER_S), last_seq_expected=len(day.lines))
+    return tally.within, tally.n
+
+
+def tampered(rng: random.Random, honest: Day, acts: int) -> Day:
+    """A copy with `acts` later records of any kind appended, and perhaps lines deleted."""
+    day = copy(honest)
+    clock = DAY_END_S
+    for _ in range(acts):
+        clock += rng.randint(0, 900)
+        rng.choice(LATER)(rng, day, clock)
+    return day
+
+
+def meddled(rng: random.Random, honest: Day, acts: int) -> Day:
+    """A copy with `acts` records slipped in at any moment. Of the kinds that may never matter, even before the outcome:
+    not a merge, an attachment, a raised grade or a cancellation, which in time are honest work and are listed instead."""
+    day = copy(honest)
+    for _ in range(acts):
+        clock = float(rng.randint(0, int(DAY_END_S)))
+        rng.choice(ANY_TIME)(rng, day, clock)
+    if not day.deleted:
+        day.lines.sort(key=lambda line: line[0])
+    return day
+
+
+def copy(day: Day) -> Day:
+    return Day(
+        list(day.lines),
+        list(day.incidents),
+        list(day.reports),
+        list(day.assignments),
+        list(day.corrections),
+        set(day.deleted),
+        day.names,
+    )
+
+
+# --- acts
+
+
+def edit(rng: random.Random, day: Day, clock: float) -> None:
+    incident = rng.choice(day.incidents)
+    day.lines.append(
+        (
+            clock,
+            rng.choice(
+                (
+                    ev.IncidentRelocated(
+                        incident_id=incident, place=PLACE, place_before=PLACE, zone="x", reason="salah peta"
+                    ),
+                    ev.IncidentNoted(incident_id=incident, text="catatan"),
+                    ev.IncidentClosed(incident_id=incident, outcome="selesai"),
+                    ev.ReportDismissed(report_id=rng.choice(day.reports), reason="iseng"),
+                )
+            ),
+        )
+    )
+
+
+def downgrade(rng: random.Random, day: Day, clock: float) -> None:
+    day.lines.append((clock, _grade(rng.choice(day.incidents), rng.choice((2, 3)), 1 if rng.random() < 0.5 else 2)))
+
+
+def upgrade(rng: random.Random, day: Day, clock: float) -> None:
+    day.lines.append((clock, _grade(rng.choice(day.incidents), 1, rng.choice((2, 3)))))
+
+
+def split(rng: random.Random, day: Day, clock: float) -> None:
+    """Detach a report, open its own incident, and have a unit arrive there at once."""
+    report, origin = rng.choice(day.reports), rng.choice(day.incidents)
+    incident, assignment, unit = day.name("i"), day.name("a"), day.name("u")
+    day.lines += [
+        (clock, ev.ReportAttached(report_id=report, incident_id=origin)),
+        (clock, ev.ReportDetached(report_id=report, incident_id=origin)),
+        (clock, _opened(incident, report, 1, clock - rng.randint(0, 100))),
+        (clock, _assigned(rng, assignment, incident, unit)),
+    ]
+    arrived = clock + rng.randint(0, 300)
+    day.lines.append((arrived, _there(rng, assignment, incident, unit, arrived)))
+
+
+def split_while_running(rng: random.Random, day: Day, clock: float) -> None:
+    """A split of something that exists by then; splitting what is not there yet is simply a new emergency."""
+    born = [s for s, e in day.lines if isinstance(e, ev.CallPresented | ev.IncidentOpened)]
+    split(rng, day, max(clock, *born))
+
+
+def merge(rng: random.Random, day: Day, clock: float) -> None:
+    if len(day.incidents) > 1:
+        gone, into = rng.sample(day.incidents, 2)
+        day.lines.append((clock, _merged(rng, day, gone, into)))
+
+
+def unmerge(rng: random.Random, day: Day, clock: float) -> None:
+    if len(day.incidents) > 1:
+        day.lines.append((clock, _unmerged(*rng.sample(day.incidents, 2))))
+
+
+def cancel(rng: random.Random, day: Day, clock: float) -> None:
+    reason = "pelapor membatalkan"
+    day.lines.append((clock, ev.IncidentCancelled(incident_id=rng.choice(day.incidents), reason=reason)))
+
+
+def reopen(rng: random.Random, day: Day, clock: float) -> None:
+    day.lines.append((clock, ev.IncidentReopened(incident_id=rng.choice(day.incidents), reason="dibuka lagi")))
+
+
+def attach(rng: random.Random, day: Day, clock: float) -> None:
+    report, incident = rng.choice(day.reports), rng.choice(day.incidents)
+    day.lines.append((clock, ev.ReportAttached(report_id=report, incident_id=incident)))
+
+
+def late_sync(rng: random.Random, day: Day, clock: float) -> None:
+    """A phone hands in old stamps: for a unit that was sent, or for one nobody had recorded."""
+    if not day.assignments or rng.random() < 0.3:
+        assignment, incident, unit = day.name("a"), rng.choice(day.incidents), day.name("u")
+        day.lines.append((clock, _assigned(rng, assignment, incident, unit)))
+    else:
+        assignment, incident, unit = rng.choice(day.assignments)
+    early = at(rng.uniform(-100, 500))
+    day.lines += [
+        (clock, ev.UnitEnRoute(assignment_id=assignment, device_at=early)),
+        (clock, ev.UnitAtScene(assignment, unit, incident, by="button", device_at=early)),
+    ]
+
+
+def sync_old_steps(rng: random.Random, day: Day, clock: float) -> None:
+    """Old stamps for steps other than arrival; these may come at any moment."""
+    if day.assignments:
+        assignment, _, _ = rng.choice(day.assignments)
+        early = at(rng.uniform(-100, 500))
+        day.lines.append(
+            (
+                clock,
+                rng.choice(
+                    (
+                        ev.UnitEnRoute(assignment_id=assignment, device_at=early),
+                        ev.ArrivalProposed(assignment_id=assignment, device_at=early),
+                        ev.JobAcknowledged(assignment_id=assignment, device_at=early),
+                        ev.UnitAtPatient(assignment_id=assignment, device_at=early),
+                    )
+                ),
+            )
+        )
+
+
+def clock_set_back(rng: random.Random, day: Day, clock: float) -> None:
+    """The server's clock jumps back while an arrival is recorded."""
+    incident = rng.choice(day.incidents)
+    assignment, unit = day.name("a"), day.name("u")
+    earlier = rng.uniform(-500, 600)
+    day.lines += [
+        (clock, _assigned(rng, assignment, incident, unit)),
+        (earlier, _there(rng, assignment, incident, unit, earlier)),
+    ]
+
+
+def correct_a_clock(rng: random.Random, day: Day, clock: float) -> None:
+    incident = rng.choice(day.incidents)
+    new_at = rng.choice((None, at(rng.uniform(-900, 5_000))))
+    author, reason = "supervisor:rina", "jam salah"
+    if day.assignments and rng.random() < 0.6:
+        assignment, incident, _ = rng.choice(day.assignments)
+        correction = Correction(incident, "at_scene", new_at, author, reason, assignment)
+    else:
+        correction = Correction(incident, "first_ring", new_at, author, reason)
+    day.corrections.append((clock, correction))
+
+
+def delete(rng: random.Random, day: Day, clock: float) -> None:
+    """Tear a line out of the journal; its number stays missing. Any line, also of the honest part."""
+    if len(day.deleted) < 3:
+        day.deleted.add(rng.randint(1, len(day.lines)))
+
+
+LATER = (
+    edit,
+    downgrade,
+    upgrade,
+    split,
+    merge,
+    unmerge,
+    cancel,
+    reopen,
+    attach,
+    late_sync,
+    sync_old_steps,
+    clock_set_back,
+    correct_a_clock,
+    delete,
+)
+ANY_TIME = (edit, downgrade, split_while_running, sync_old_steps, correct_a_clock)
+
+
+# --- lines
+
+
+def _opened(incident: str, report: str, priority: int, ring: float) -> ev.IncidentOpened:
+    return ev.IncidentOpened(
+        incident_id=incident,
+        report_id=report,
+        incident_kind="medis",
+        priority=priority,
+        place=PLACE,
+        first_ring_at=at(ring),
+        plan="p",
+        mode="auto",
+        required=["ambulance"],
+    )
+
+
+def _assigned(rng: random.Random, assignment: str, incident: str, unit: str) -> ev.UnitAssigned:
+    return ev.UnitAssigned(
+        assignment_id=assignment,
+        incident_id=incident,
+        unit_id=unit,
+        capability=rng.choice(("ambulance", "ambulance", "ambulance", "patrol")),
+        eta_s=200.0,
+        sd_s=50.0,
+        ack_due_at=at(0),
+        first=rng.random() < 0.85,
+    )
+
+
+def _there(rng: random.Random, assignment: str, incident: str, unit: str, seconds: float) -> ev.UnitAtScene:
+    device_at = None if rng.random() < 0.5 else at(seconds - rng.randint(-200, 900))
+    return ev.UnitAtScene(
+        assignment_id=assignment, unit_id=unit, incident_id=incident, by="button", device_at=device_at
+    )
+
+
+def _regraded(rng: random.Random, incident: str) -> ev.IncidentRegraded:
+    return _grade(incident, rng.choice((1, 2, 3)), rng.choice((1, 2, 3)))
+
+
+def _grade(incident: str, priority: int, before: int) -> ev.IncidentRegraded:
+    return ev.IncidentRegraded(
+        incident_id=incident,
+        incident_kind="laka",
+        priority=priority,
+        kind_before="medis",
+        priority_before=before,
+        plan="q",
+        required=["ambulance"],
+        reason="hasil triase",
+    )
+
+
+def _merged(rng: random.Random, day: Day, gone: str, into: str) -> ev.IncidentMerged:
+    coming = [a for a, incident, _ in day.assignments if incident == gone and rng.random() < 0.8]
+    return ev.IncidentMerged(incident_id=gone, into=into, reports=[], assignments=coming)
+
+
+def _unmerged(gone: str, out_of: str) -> ev.IncidentUnmerged:
+    return ev.IncidentUnmerged(incident_id=gone, out_of=out_of, reports=[], assignments=[], first_ring_at=at(0))
+
+
+def _correct(timeline: Timeline, seconds: float, correction: Correction) -> None:
+    case = timeline.cases.get(correction.incident_id)
+    leg = timeline.legs.get(correction.assignment_id or "")
+    if case is None or (correction.step == "at_scene" and (leg is None or leg.at_scene_at is None)):
+        return  # refused, as the page would
+    timeline.correct(correction, at(seconds))
