@@ -10,16 +10,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
 
 import msgspec
 
 from dispatch import pack_language, pack_plans
+from dispatch.pack_problems import PackError, Problem
 from dispatch.pack_tables import (
     Column,
     Files,
-    PackError,
-    Problem,
     choice,
     code,
     codes,
@@ -44,8 +42,6 @@ from dispatch.region import (
 )
 
 __all__ = ["PackError", "Problem", "load"]
-
-T = TypeVar("T")
 
 POST_KINDS = (
     "posko",
@@ -86,20 +82,22 @@ def load(folder: Path) -> Region:
     files = Files(folder)
     data = files.toml("region.toml")
     entry: RegionEntry | None = None if data is None else files.entry("region.toml", None, data, RegionEntry)
-    if entry is not None:
-        _check_region(files, entry)
+    box = None if entry is None else _check_region(files, entry)
     capabilities = _capabilities(files)
     agencies = _agencies(files)
-    zones = _zones(files, entry)
-    posts = _posts(files, entry)
-    hospitals = _hospitals(files, entry)
-    kinds, words = pack_language.words(files, _kinds(files, agencies))
-    unit_types = _unit_types(files, capabilities, {} if entry is None else entry.speed_kmh)
-    units = _units(files, unit_types, agencies, posts)
-    fleet = Counter(frozenset(unit_types[u.unit_type].capabilities) for u in units.values())
-    plans = pack_plans.plans(files, kinds, capabilities, zones, agencies, fleet)
-    triage, triage_version = pack_language.triage(files, kinds)
-    demand = _demand(files, kinds, zones)
+    zones = _zones(files, box)
+    posts = _posts(files, box)
+    hospitals = _hospitals(files, box)
+    kinds, words = pack_language.words(files, _kinds(files))
+    unit_types = _unit_types(files, {} if entry is None else entry.speed_kmh)
+    units = _units(files, unit_types, posts)
+    whole = len(units) == files.count(
+        "units.csv"
+    )  # counting what is left of a broken table would only echo its problems
+    fleet = Counter(unit_types[unit.unit_type].capabilities for unit in units.values()) if whole else None
+    plans = pack_plans.plans(files, kinds, fleet)
+    triage, triage_version = pack_language.triage(files)
+    demand = _demand(files, zones)
     if entry is None or files.problems:
         raise PackError(folder.name, files.problems)
     return Region(
@@ -131,7 +129,12 @@ def load(folder: Path) -> Region:
 # --- region.toml
 
 
-def _check_region(files: Files, entry: RegionEntry) -> None:
+Box = tuple[float, float, float, float]
+"""west, south, east, north in degrees."""
+
+
+def _check_region(files: Files, entry: RegionEntry) -> Box | None:
+    """Checks region.toml, finds the base pack; the box in which every point must lie, None when it is no box."""
     file = "region.toml"
     if entry.base:
         files.base = (files.folder / entry.base).resolve()
@@ -143,8 +146,10 @@ def _check_region(files: Files, entry: RegionEntry) -> None:
     west, south, east, north = entry.bbox
     if not (-180.0 <= west < east <= 180.0 and -90.0 <= south < north <= 90.0):
         files.report(file, "bad_box", column="bbox")
+        box = None
     else:
-        _check_inside(files, file, None, "command_centre", entry, *entry.command_centre)
+        box = entry.bbox
+        _check_inside(files, file, None, "command_centre", box, *entry.command_centre)
     _check_range(files, "utc_offset_h", entry.utc_offset_h, -12.0, 14.0)
     _check_range(files, "detour_factor", entry.detour_factor, 1.0, 5.0)
     for mode, kmh in entry.speed_kmh.items():
@@ -161,6 +166,7 @@ def _check_region(files: Files, entry: RegionEntry) -> None:
             continue
         if value is not None:
             _check_range(files, f"limits.{name}", value, 0.0, 86_400.0)
+    return box
 
 
 def _check_range(files: Files, column: str, value: float, low: float, high: float) -> None:
@@ -169,13 +175,13 @@ def _check_range(files: Files, column: str, value: float, low: float, high: floa
 
 
 def _check_inside(
-    files: Files, file: str, row: int | None, column: str, entry: RegionEntry | None, lon: float, lat: float
+    files: Files, file: str, row: int | None, column: str, box: Box | None, lon: float, lat: float
 ) -> None:
-    if entry is None:
+    if box is None:
         return
-    west, south, east, north = entry.bbox
+    west, south, east, north = box
     if not (west <= lon <= east and south <= lat <= north):
-        files.report(file, "outside_region", row, column, lon=lon, lat=lat, bbox=list(entry.bbox))
+        files.report(file, "outside_region", row, column, lon=lon, lat=lat, bbox=list(box))
 
 
 # --- tables
@@ -193,7 +199,7 @@ def _agencies(files: Files) -> dict[str, Agency]:
     return {r.values["code"]: Agency(**r.values) for r in files.sheet("agencies.csv", columns, "code")}
 
 
-def _zones(files: Files, entry: RegionEntry | None) -> dict[str, Zone]:
+def _zones(files: Files, box: Box | None) -> dict[str, Zone]:
     columns = (
         Column("code", code),
         Column("name", text),
@@ -205,12 +211,12 @@ def _zones(files: Files, entry: RegionEntry | None) -> dict[str, Zone]:
     zones = {}
     for row in files.sheet("kecamatan.csv", columns, "code"):
         zone = Zone(**row.values)
-        _check_inside(files, "kecamatan.csv", row.line, "lon", entry, zone.lon, zone.lat)
+        _check_inside(files, "kecamatan.csv", row.line, "lon", box, zone.lon, zone.lat)
         zones[zone.code] = zone
     return zones
 
 
-def _posts(files: Files, entry: RegionEntry | None) -> dict[str, Post]:
+def _posts(files: Files, box: Box | None) -> dict[str, Post]:
     columns = (
         Column("code", code),
         Column("name", text),
@@ -221,12 +227,12 @@ def _posts(files: Files, entry: RegionEntry | None) -> dict[str, Post]:
     posts = {}
     for row in files.sheet("posts.csv", columns, "code"):
         post = Post(**row.values, street=row.values["kind"] == "street")
-        _check_inside(files, "posts.csv", row.line, "lon", entry, post.lon, post.lat)
+        _check_inside(files, "posts.csv", row.line, "lon", box, post.lon, post.lat)
         posts[post.code] = post
     return posts
 
 
-def _hospitals(files: Files, entry: RegionEntry | None) -> dict[str, Hospital]:
+def _hospitals(files: Files, box: Box | None) -> dict[str, Hospital]:
     columns = (
         Column("code", code),
         Column("name", text),
@@ -238,12 +244,12 @@ def _hospitals(files: Files, entry: RegionEntry | None) -> dict[str, Hospital]:
     hospitals = {}
     for row in files.sheet("hospitals.csv", columns, "code"):
         hospital = Hospital(**{**row.values, "capabilities": frozenset(row.values["capabilities"])})
-        _check_inside(files, "hospitals.csv", row.line, "lon", entry, hospital.lon, hospital.lat)
+        _check_inside(files, "hospitals.csv", row.line, "lon", box, hospital.lon, hospital.lat)
         hospitals[hospital.code] = hospital
     return hospitals
 
 
-def _kinds(files: Files, agencies: Mapping[str, Agency]) -> dict[str, Kind]:
+def _kinds(files: Files) -> dict[str, Kind]:
     columns = (
         Column("code", code),
         Column("name_id", text),
@@ -257,15 +263,13 @@ def _kinds(files: Files, agencies: Mapping[str, Agency]) -> dict[str, Kind]:
     rows = files.sheet("kinds.csv", columns, "code")
     kinds = {row.values["code"]: Kind(**row.values) for row in rows}
     for row in rows:
-        _check_known(files, "kinds.csv", row.line, "agency", row.values["agency"], agencies, "agencies.csv")
+        _check_known(files, "kinds.csv", row.line, "agency", row.values["agency"], "agencies.csv")
         for other in row.values["related"]:
-            _check_known(files, "kinds.csv", row.line, "related", other, kinds, "kinds.csv")
+            _check_known(files, "kinds.csv", row.line, "related", other, "kinds.csv")
     return kinds
 
 
-def _unit_types(
-    files: Files, capabilities: Mapping[str, Capability], speed_kmh: Mapping[str, float]
-) -> dict[str, UnitType]:
+def _unit_types(files: Files, speed_kmh: Mapping[str, float]) -> dict[str, UnitType]:
     file = "unit_types.csv"
     columns = (
         Column("code", code),
@@ -284,29 +288,27 @@ def _unit_types(
         if not able:
             files.report(file, "empty_value", row.line, "capabilities")
         for name in able:
-            if name not in capabilities:
+            if not files.knows("capabilities.csv", name):
                 files.report(file, "unknown_capability", row.line, "capabilities", value=name)
-        if speed_kmh:
-            _check_known(files, file, row.line, "mode", row.values["mode"], speed_kmh, "region.toml [speed_kmh]")
+        mode = row.values["mode"]
+        if speed_kmh and mode not in speed_kmh:
+            where = "region.toml [speed_kmh]"
+            files.report(file, "unknown_reference", row.line, "mode", value=mode, where=where)
         unit_type = UnitType(**{**row.values, "capabilities": frozenset(able)})
         unit_types[unit_type.code] = unit_type
     return unit_types
 
 
-def _units(
-    files: Files, unit_types: Mapping[str, UnitType], agencies: Mapping[str, Agency], posts: Mapping[str, Post]
-) -> dict[str, UnitSpec]:
+def _units(files: Files, unit_types: Mapping[str, UnitType], posts: Mapping[str, Post]) -> dict[str, UnitSpec]:
     file = "units.csv"
     columns = (Column("unit_id", code), Column("unit_type", code), Column("agency", code), Column("home_post", code))
     units = {}
     for row in files.sheet(file, columns, "unit_id"):
         spec = UnitSpec(**row.values)
-        known = [
-            _check_known(files, file, row.line, "unit_type", spec.unit_type, unit_types, "unit_types.csv"),
-            _check_known(files, file, row.line, "agency", spec.agency, agencies, "agencies.csv"),
-            _check_known(files, file, row.line, "home_post", spec.home_post, posts, "posts.csv"),
-        ]
-        if all(known):
+        _check_known(files, file, row.line, "unit_type", spec.unit_type, "unit_types.csv")
+        _check_known(files, file, row.line, "agency", spec.agency, "agencies.csv")
+        _check_known(files, file, row.line, "home_post", spec.home_post, "posts.csv")
+        if spec.unit_type in unit_types and spec.home_post in posts:
             units[spec.unit_id] = spec
     for post_code, count in Counter(unit.home_post for unit in units.values()).items():
         capacity = posts[post_code].capacity
@@ -315,28 +317,24 @@ def _units(
     return units
 
 
-def _check_known(
-    files: Files, file: str, row: int | None, column: str, value: str, known: Mapping[str, Any], where: str
-) -> bool:
-    # A table that could not be read at all has its own problem already; a hundred echoes would bury it.
-    if value in known or not known:
-        return bool(known)
-    files.report(file, "unknown_reference", row, column, value=value, where=where)
-    return False
+def _check_known(files: Files, file: str, row: int | None, column: str, value: str, where: str) -> None:
+    if not files.knows(where, value):
+        files.report(file, "unknown_reference", row, column, value=value, where=where)
 
 
 # --- demand.toml
 
 
-def _demand(files: Files, kinds: Mapping[str, Kind], zones: Mapping[str, Zone]) -> Demand | None:
+def _demand(files: Files, zones: Mapping[str, Zone]) -> Demand | None:
     file = "demand.toml"
     data = files.toml(file, required=False)
     demand: Demand | None = None if data is None else files.entry(file, None, data, Demand)
     if demand is None:
         return None
-    wings = {zone.wing: zone for zone in zones.values()}
+    wings = {zone.wing for zone in zones.values()}
     for wing in demand.wing_share:
-        _check_known(files, file, None, "wing_share", wing, wings, "kecamatan.csv")
+        if zones and wing not in wings:
+            files.report(file, "unknown_reference", column="wing_share", value=wing, where="kecamatan.csv")
     total = sum(demand.wing_share.values())
     if demand.wing_share and abs(total - 1.0) > 0.001:
         files.report(file, "bad_shares", column="wing_share", total=round(total, 4))
@@ -346,12 +344,12 @@ def _demand(files: Files, kinds: Mapping[str, Kind], zones: Mapping[str, Zone]) 
     ]
     for kind, figures in demand.kinds.items():
         column = f"kinds.{kind}"
-        _check_known(files, file, None, column, kind, kinds, "kinds.csv")
+        _check_known(files, file, None, column, kind, "kinds.csv")
         if figures.yearly < 0.0:
             files.report(file, "out_of_range", column=f"{column}.yearly", value=figures.yearly, low=0, high="inf")
         profiles += [(f"{column}.hours", figures.hours, 24), (f"{column}.months", figures.months, 12)]
         for zone in figures.zones:
-            _check_known(files, file, None, f"{column}.zones", zone, zones, "kecamatan.csv")
+            _check_known(files, file, None, f"{column}.zones", zone, "kecamatan.csv")
     for column, weights, length in profiles:
         if weights and (len(weights) != length or min(weights) < 0.0 or sum(weights) <= 0.0):
             files.report(file, "bad_value", column=column, detail=f"{length} weights >= 0 expected, not all zero")

@@ -51,7 +51,7 @@ class TriageFile(msgspec.Struct, frozen=True):
     set: tuple[dict[str, object], ...]
 
 
-def triage(files: Files, kinds: Mapping[str, Kind]) -> tuple[dict[str, QuestionSet], str]:
+def triage(files: Files) -> tuple[dict[str, QuestionSet], str]:
     """(question set by kind, version of the whole file)."""
     data = files.toml(TRIAGE)
     file: TriageFile | None = None if data is None else files.entry(TRIAGE, None, data, TriageFile)
@@ -73,7 +73,7 @@ def triage(files: Files, kinds: Mapping[str, Kind]) -> tuple[dict[str, QuestionS
             source=entry.source,
         )
         for kind in entry.kinds:
-            if kinds and kind not in kinds:
+            if not files.knows("kinds.csv", kind):
                 files.report(TRIAGE, "unknown_reference", row, "kinds", value=kind, where="kinds.csv")
             elif kind in by_kind:
                 files.report(TRIAGE, "repeated_kind", row, "kinds", value=kind, first=by_kind[kind].code)
@@ -132,7 +132,7 @@ def words(files: Files, kinds: Mapping[str, Kind]) -> tuple[dict[str, Kind], Wor
         return dict(kinds), None
     for kind, entry in vocabulary.kinds.items():
         for column, value in [("kinds", kind), *((f"kinds.{kind}.yields_to", other) for other in entry.yields_to)]:
-            if kinds and value not in kinds:
+            if not files.knows("kinds.csv", value):
                 files.report(WORDS, "unknown_reference", None, column, value=value, where="kinds.csv")
     named = {
         code: msgspec.structs.replace(kind, keywords=vocabulary.kinds.get(code, KindWords()).strong[:KEYWORDS_MAX])

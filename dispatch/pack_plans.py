@@ -16,7 +16,7 @@ import msgspec
 
 from dispatch.pack_tables import CODE, Files
 from dispatch.plans import OR, applies
-from dispatch.region import Agency, Capability, Kind, Plan, Slot, Zone
+from dispatch.region import Kind, Plan, Slot
 
 FILE = "plans.toml"
 REQUIREMENT = re.compile(r"(?:([1-9][0-9]?)\s+)?([A-Za-z0-9_.\-]+(?:\|[A-Za-z0-9_.\-]+)*)")
@@ -42,12 +42,9 @@ class PlanEntry(msgspec.Struct, frozen=True):
 def plans(
     files: Files,
     kinds: Mapping[str, Kind],
-    capabilities: Mapping[str, Capability],
-    zones: Mapping[str, Zone],
-    agencies: Mapping[str, Agency],
-    fleet: Counter[frozenset[str]],
+    fleet: Counter[frozenset[str]] | None,
 ) -> tuple[Plan, ...]:
-    """All plans in order. `fleet` counts the units by what they can do."""
+    """All plans in order. `fleet` counts the units by what they can do; None when that is not known."""
     data = files.toml(FILE)
     if data is None:
         return ()
@@ -70,31 +67,24 @@ def plans(
             files.report(FILE, "repeated", row, "code", value=entry.code, first=rows[entry.code])
             continue
         rows[entry.code] = row
-        _check_names(files, row, entry, kinds, zones, agencies)
+        _check_names(files, row, entry)
         plan = _plan(files, row, entry)
         if plan is not None:
-            _check_fleet(files, row, plan, capabilities, fleet)
+            _check_fleet(files, row, plan, fleet)
             found.append(plan)
     if len(found) == len(entries):  # otherwise every kind of an unreadable plan would be reported again
         _check_cover(files, found, rows, kinds)
     return tuple(found)
 
 
-def _check_names(
-    files: Files,
-    row: int,
-    entry: PlanEntry,
-    kinds: Mapping[str, Kind],
-    zones: Mapping[str, Zone],
-    agencies: Mapping[str, Agency],
-) -> None:
-    for column, values, known, where in (
-        ("kinds", entry.kinds, kinds, "kinds.csv"),
-        ("zones", entry.zones, zones, "kecamatan.csv"),
-        ("optional_agencies", entry.optional_agencies, agencies, "agencies.csv"),
+def _check_names(files: Files, row: int, entry: PlanEntry) -> None:
+    for column, values, where in (
+        ("kinds", entry.kinds, "kinds.csv"),
+        ("zones", entry.zones, "kecamatan.csv"),
+        ("optional_agencies", entry.optional_agencies, "agencies.csv"),
     ):
         for value in values:
-            if known and value not in known:
+            if not files.knows(where, value):
                 files.report(FILE, "unknown_reference", row, column, value=value, where=where)
     if not entry.kinds:
         files.report(FILE, "empty_value", row, "kinds")
@@ -149,21 +139,15 @@ def _slot(files: Files, row: int, column: str, written: str, first: bool) -> Slo
     return Slot(capabilities=tuple(match[2].split(OR)), count=count, first=first)
 
 
-def _check_fleet(
-    files: Files,
-    row: int,
-    plan: Plan,
-    capabilities: Mapping[str, Capability],
-    fleet: Counter[frozenset[str]],
-) -> None:
+def _check_fleet(files: Files, row: int, plan: Plan, fleet: Counter[frozenset[str]] | None) -> None:
     wanted: Counter[tuple[str, ...]] = Counter()
     for slot in (*plan.slots, *(slot for alarm in plan.alarms for slot in alarm)):
         wanted[slot.capabilities] += slot.count
     for alternatives, count in wanted.items():
-        unknown = [name for name in alternatives if capabilities and name not in capabilities]
+        unknown = [name for name in alternatives if not files.knows("capabilities.csv", name)]
         for name in unknown:
             files.report(FILE, "unknown_capability", row, "send", value=name)
-        if unknown or not fleet:
+        if unknown or not fleet:  # an empty fleet has a problem of its own
             continue
         have = sum(number for able, number in fleet.items() if able & set(alternatives))
         if have == 0:

@@ -1,8 +1,7 @@
-"""Strict tables: how a region pack's CSV and TOML files are read, and how its mistakes are told.
+"""Strict tables: how a region pack's CSV and TOML files are read.
 
 Nothing is guessed and nothing stops at the first mistake: every cell that cannot be used becomes a `Problem` naming file,
-row and column, so that somebody writing a pack mends everything in one go. Rows are counted as an editor shows them: the
-header is row 1.
+row and column. Rows are counted as an editor shows them: the header is row 1.
 """
 
 from __future__ import annotations
@@ -19,151 +18,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from dispatch.pack_problems import Problem
+
 FILE_BYTES_MAX = 8_000_000
 """Far above any city's tables; keeps a wrong file (a video, a database dump) from filling the memory."""
 CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,31}")
 """Codes are short and plain because they stand in URLs, file names and on radio."""
 TEXT_MAX = 200
 """Names that fit a screen's line; longer text belongs in the documents."""
-
-TEXTS: Mapping[str, tuple[str, str]] = {
-    "missing_file": ("berkas tidak ada", "the file is missing"),
-    "too_big": ("berkas lebih besar dari {limit} byte", "the file is larger than {limit} bytes"),
-    "not_utf8": (
-        "bukan teks UTF-8 (byte ke-{position}); simpan ulang sebagai UTF-8",
-        "not UTF-8 text (byte {position}); save it again as UTF-8",
-    ),
-    "bad_toml": ("TOML tidak dapat dibaca: {detail}", "the TOML cannot be read: {detail}"),
-    "bad_csv": ("CSV tidak dapat dibaca: {detail}", "the CSV cannot be read: {detail}"),
-    "wrong_delimiter": (
-        "kolom dipisah titik koma; simpan ulang dengan koma",
-        "columns are separated by semicolons; save it again with commas",
-    ),
-    "empty_table": ("tabel tidak berisi baris data", "the table has no rows"),
-    "missing_column": ("kolom tidak ada", "the column is missing"),
-    "extra_column": (
-        "kolom tidak dikenal; yang sah: {allowed}",
-        "unknown column; the columns are: {allowed}",
-    ),
-    "repeated_column": ("kolom ada dua kali", "the column stands twice"),
-    "cell_count": (
-        "{found} sel, kepala tabel punya {expected}; teks yang memuat koma harus diapit tanda kutip",
-        "{found} cells, the header has {expected}; text with a comma needs quotation marks",
-    ),
-    "empty_value": ("kosong", "empty"),
-    "too_long": ("lebih dari {limit} huruf", "longer than {limit} characters"),
-    "bad_code": (
-        "kode {value!r} hanya boleh huruf, angka, titik, garis bawah dan tanda hubung, paling panjang 32",
-        "code {value!r} may hold only letters, digits, dots, underscores and hyphens, 32 at most",
-    ),
-    "not_a_number": (
-        "{value!r} bukan angka (desimal memakai titik: -7.25)",
-        "{value!r} is not a number (decimals take a point: -7.25)",
-    ),
-    "not_whole": ("{value!r} bukan bilangan bulat", "{value!r} is not a whole number"),
-    "out_of_range": ("{value} di luar {low} sampai {high}", "{value} is outside {low} to {high}"),
-    "not_a_choice": ("{value!r} bukan salah satu dari: {allowed}", "{value!r} is none of: {allowed}"),
-    "repeated": ("{value!r} sudah ada di baris {first}", "{value!r} stands already in row {first}"),
-    "unknown_reference": ("{value!r} tidak ada di {where}", "{value!r} is not in {where}"),
-    "outside_region": (
-        "titik ({lon}, {lat}) di luar kotak wilayah (barat, selatan, timur, utara) {bbox}",
-        "point ({lon}, {lat}) is outside the region's box (west, south, east, north) {bbox}",
-    ),
-    "unknown_field": ("isian tidak dikenal; yang sah: {allowed}", "unknown field; the fields are: {allowed}"),
-    "missing_field": ("isian wajib tidak ada", "the field is required"),
-    "bad_value": ("nilai tidak sah: {detail}", "invalid value: {detail}"),
-    "bad_requirement": (
-        "{value!r} tidak dapat dibaca; tulis misalnya \"2 ambulance\" atau \"motorbike|ambulance\"",
-        "{value!r} cannot be read; write for example \"2 ambulance\" or \"motorbike|ambulance\"",
-    ),
-    "unknown_capability": (
-        "kemampuan {value!r} tidak ada di capabilities.csv",
-        "capability {value!r} is not in capabilities.csv",
-    ),
-    "no_such_unit": (
-        "tidak ada unit di units.csv yang mampu {value!r}",
-        "no unit in units.csv can do {value!r}",
-    ),
-    "too_few_units": (
-        "rencana meminta {wanted} unit {value!r}, armada hanya punya {have}",
-        "the plan asks for {wanted} units of {value!r}, the fleet has {have}",
-    ),
-    "kind_without_plan": (
-        "jenis {kind!r} P{priority} tidak punya rencana {where}",
-        "kind {kind!r} P{priority} has no plan {where}",
-    ),
-    "plan_never_used": (
-        "rencana ini tidak pernah terpilih: rencana di atasnya sudah mencakup semuanya",
-        "this plan is never chosen: the plans above it cover everything it would",
-    ),
-    "bad_hours": (
-        "jam {value} harus [dari, sampai) antara 0 dan 24 dan tidak sama",
-        "hours {value} must be [from, to) between 0 and 24 and differ",
-    ),
-    "over_capacity": (
-        "pos {post!r} menampung {capacity} unit, units.csv menaruh {units}",
-        "post {post!r} holds {capacity} units, units.csv puts {units} there",
-    ),
-    "bad_box": (
-        "kotak wilayah harus barat < timur dan selatan < utara dalam derajat",
-        "the box must have west < east and south < north, in degrees",
-    ),
-    "repeated_kind": (
-        "jenis {value!r} sudah punya pertanyaan di set {first!r}",
-        "kind {value!r} already has the questions of set {first!r}",
-    ),
-    "bad_condition": (
-        "syarat {value!r} harus menunjuk pertanyaan sebelumnya dan jawabannya",
-        "condition {value!r} must name an earlier question and answers of it",
-    ),
-    "bad_thresholds": (
-        "p1_from ({p1_from}) harus di atas p2_from ({p2_from}) dan keduanya di atas 0",
-        "p1_from ({p1_from}) must be above p2_from ({p2_from}) and both above 0",
-    ),
-    "bad_shares": ("jumlah bagian {total} bukan 1", "the shares add up to {total}, not 1"),
-    "base_of_base": (
-        "pack dasar tidak boleh berdiri di atas pack lain",
-        "a base pack must not stand on another pack",
-    ),
-}  # fmt: skip
-"""Problem code -> its text in Indonesian and English."""
-
-
-class Problem(msgspec.Struct, frozen=True):
-    """One mistake in a pack. `row` counts lines of a CSV (header = 1) or entries of a TOML list (first = 1)."""
-
-    file: str
-    code: str
-    row: int | None = None
-    column: str | None = None
-    detail: dict[str, Any] = {}
-
-    def text(self, language: str = "id") -> str:
-        """The mistake in words, starting with where it is."""
-        english = language == "en"
-        where = self.file
-        if self.row is not None:
-            where += f", {'row' if english else 'baris'} {self.row}"
-        if self.column is not None:
-            where += f", {'column' if english else 'kolom'} {self.column}"
-        return f"{where}: {TEXTS[self.code][english].format(**self.detail)}"
-
-
-class PackError(Exception):
-    """A region pack that cannot be used, with everything that is wrong with it."""
-
-    def __init__(self, folder: str, problems: Sequence[Problem]) -> None:
-        self.folder = folder
-        self.problems = tuple(problems)
-        super().__init__(self.text())
-
-    def text(self, language: str = "id") -> str:
-        head = (
-            f"Region pack {self.folder}: {len(self.problems)} problem(s)"
-            if language == "en"
-            else f"Pack wilayah {self.folder}: {len(self.problems)} masalah"
-        )
-        return "\n  ".join([head, *(problem.text(language) for problem in self.problems)])
 
 
 class Bad(Exception):  # noqa: N818 - a refused cell, always caught in this module
@@ -276,6 +138,20 @@ class Files:
         self.folder = folder
         self.base = base
         self.problems: list[Problem] = []
+        self._keys: dict[str, set[Any]] = {}
+
+    def knows(self, file: str, key: object) -> bool:
+        """Whether the table has a row with this key, even one that is unusable for another reason.
+
+        True when the table could not be read at all: its own problem is told once, not again by everything that refers
+        to it.
+        """
+        keys = self._keys.get(file)
+        return not keys or key in keys
+
+    def count(self, file: str) -> int:
+        """Rows with a key of their own, usable or not."""
+        return len(self._keys.get(file, ()))
 
     def report(self, file: str, problem: str, row: int | None = None, column: str | None = None, **detail: Any) -> None:
         self.problems.append(Problem(file, problem, row, column, detail))
@@ -330,19 +206,21 @@ class Files:
                 if not any(cell.strip() for cell in cells):
                     continue
                 empty = False
-                row = self._row(file, reader.line_num, header, cells, parse)
-                if row is None:
+                values = self._values(file, reader.line_num, header, cells, parse)
+                value = values.get(key)
+                if value is None:
                     continue
-                value = row.values[key]
                 if value in first_line:
-                    self.report(file, "repeated", row.line, key, value=value, first=first_line[value])
+                    self.report(file, "repeated", reader.line_num, key, value=value, first=first_line[value])
                     continue
-                first_line[value] = row.line
-                rows.append(row)
+                first_line[value] = reader.line_num
+                if len(values) == len(columns):
+                    rows.append(Row(reader.line_num, values))
             if empty:
                 self.report(file, "empty_table")
         except csv.Error as error:
             self.report(file, "bad_csv", reader.line_num, detail=str(error))
+        self._keys[file] = set(first_line)
         return rows
 
     def _header_fits(self, file: str, header: list[str], columns: Sequence[Column]) -> bool:
@@ -361,17 +239,20 @@ class Files:
                 self.report(file, "missing_column", 1, name)
         return len(self.problems) == before
 
-    def _row(self, file: str, line: int, header: list[str], cells: list[str], parse: Mapping[str, Parse]) -> Row | None:
+    def _values(
+        self, file: str, line: int, header: list[str], cells: list[str], parse: Mapping[str, Parse]
+    ) -> dict[str, Any]:
+        """The usable cells of one row."""
+        values: dict[str, Any] = {}
         if len(cells) != len(header):
             self.report(file, "cell_count", line, found=len(cells), expected=len(header))
-            return None
-        values: dict[str, Any] = {}
+            return values
         for name, cell in zip(header, cells, strict=True):
             try:
                 values[name] = parse[name](cell.strip())
             except Bad as bad:
                 self.report(file, bad.code, line, name, **bad.detail)
-        return Row(line, values) if len(values) == len(header) else None
+        return values
 
     def entry(self, file: str, row: int | None, data: object, shape: type[Any], column: str = "") -> Any | None:
         """`data` as the struct `shape`, or None after reporting unknown, missing or wrongly typed fields.
