@@ -1,0 +1,3 @@
+SELECT token_hash, role, holder, label, demo, issued_by, created_at, revoked_at
+FROM device_token
+WHERE token_hash = $1;

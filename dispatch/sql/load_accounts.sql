@@ -1,0 +1,2 @@
+SELECT username, name, role, password_hash, demo, created_at, disabled_at
+FROM account;

@@ -1,0 +1,3 @@
+SELECT token_hash, username, csrf_token, created_at, expires_at
+FROM session
+WHERE expires_at > $1;

@@ -1,0 +1,2 @@
+DELETE FROM known_browser
+WHERE expires_at <= $1;
