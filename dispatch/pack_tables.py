@@ -22,6 +22,9 @@ from dispatch.pack_problems import Problem
 
 FILE_BYTES_MAX = 8_000_000
 """Far above any city's tables; keeps a wrong file (a video, a database dump) from filling the memory."""
+SHARED = frozenset({"capabilities.csv", "kinds.csv", "unit_types.csv", "plans.toml", "triage.toml", "words.toml"})
+"""What a regency may take over from another: how the country speaks of and answers emergencies. Never its places, agencies,
+fleet or demand, which would be wrong without anybody noticing."""
 CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,31}")
 """Codes are short and plain because they stand in URLs, file names and on radio."""
 TEXT_MAX = 200
@@ -132,7 +135,7 @@ def fields_of(shape: type[Any]) -> tuple[msgspec.structs.FieldInfo, ...]:
 
 
 class Files:
-    """The files of one pack, with those it lacks taken from the pack it stands on. Collects problems."""
+    """The files of one pack, with the SHARED ones it lacks taken from the pack it stands on. Collects problems."""
 
     def __init__(self, folder: Path, base: Path | None = None) -> None:
         self.folder = folder
@@ -157,7 +160,7 @@ class Files:
         self.problems.append(Problem(file, problem, row, column, detail))
 
     def bytes_of(self, file: str, required: bool = True) -> bytes | None:
-        for folder in (self.folder, self.base):
+        for folder in (self.folder, self.base if file in SHARED else None):
             if folder is None or not (folder / file).is_file():
                 continue
             if (folder / file).stat().st_size > FILE_BYTES_MAX:
