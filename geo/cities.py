@@ -72,16 +72,17 @@ def read_text(file: Path) -> str:
 
 def read_columns(file: Path, columns: tuple[str, ...]) -> dict[str, npt.NDArray[np.float64]]:
     """Numeric columns of a CSV by header name. Raises Rejected with file and row for anything unreadable."""
-    header = read_text(file).partition("\n")[0].strip().split(",")
+    first_line, _, rest = read_text(file).partition("\n")
+    header = first_line.strip().split(",")
     missing = [c for c in columns if c not in header]
     if missing:
         raise Rejected("bad_csv", f"{file} lacks the columns {missing}; it has {header}")
+    if not rest.strip():
+        raise Rejected("empty_network", f"{file} has a header and no rows")
     try:
         table = np.loadtxt(file, delimiter=",", skiprows=1, usecols=[header.index(c) for c in columns], ndmin=2)
     except ValueError as error:
         raise Rejected("bad_csv", f"{file}: {error}") from None
-    if not len(table):
-        raise Rejected("empty_network", f"{file} has a header and no rows")
     return {c: table[:, i] for i, c in enumerate(columns)}
 
 

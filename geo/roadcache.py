@@ -146,6 +146,6 @@ def read_header(file: Path) -> tuple[Header, int]:
                 "old_cache", f"{file} has format {version}, this program writes {FORMAT}; import the roads again"
             )
         header = msgspec.json.decode(raw, type=Header)
-    except (msgspec.DecodeError, AttributeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, AttributeError) as error:
         raise Rejected("bad_cache", f"{file} has a damaged header: {error}") from None
     return header, len(lead) + size

@@ -1,0 +1,50 @@
+"""`siaga roads`: import and info from the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from geo.cli import app, cache_file
+from geo.roads import RoadGraph
+from geo.router import Rejected
+from tests.geo.test_osm import EXTRACTS
+
+
+def test_import_then_info_tell_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An extract becomes a cache that loads, and info repeats source, licence and size."""
+    monkeypatch.setenv("SIAGA_VAR", str(tmp_path))
+    run = CliRunner()
+    imported = run.invoke(app, ["import", str(EXTRACTS / "Helsinki.osm.pbf"), "--region", "helsinki"])
+    assert imported.exit_code == 0, imported.output
+    graph = RoadGraph.load(cache_file("helsinki"))
+    assert graph.region == "helsinki"
+    info = run.invoke(app, ["info", "--region", "helsinki"])
+    assert info.exit_code == 0
+    assert f"{graph.n_nodes:,}" in info.output
+    assert "ODbL" in info.output
+
+
+def test_mistakes_end_with_a_code_and_no_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Missing files, foreign formats and names that would leave the folder are refused in words."""
+    monkeypatch.setenv("SIAGA_VAR", str(tmp_path))
+    run = CliRunner()
+    for arguments, code in (
+        (["import", str(tmp_path / "none.osm.pbf")], "missing_file"),
+        (["import", str(tmp_path / "roads.shp")], "unknown_format"),
+        (["info", "--region", "nowhere"], "missing_file"),
+        (["info", "--region", "../etc"], "bad_region"),
+    ):
+        result = run.invoke(app, arguments)
+        assert result.exit_code == 1
+        assert code in result.output
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("region", ["", "../x", "a/b", "a b"])
+def test_region_names_stay_inside_their_folder(region: str) -> None:
+    """A region name is a file name and nothing else."""
+    with pytest.raises(Rejected, match="bad_region"):
+        cache_file(region)
