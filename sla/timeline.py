@@ -253,28 +253,37 @@ class Timeline:
     # --- calls and reports
 
     def _call_presented(self, event: ev.CallPresented, at: datetime) -> None:
-        if event.report_id in self.reports:
-            self.odd["call_presented_again"] += 1
+        ring_at = self._heard(event.rang_at, at)
+        report = self.reports.get(event.report_id)
+        if report is None:
+            self.reports[event.report_id] = ReportClock(event.report_id, ring_at, True)
             return
-        self.reports[event.report_id] = ReportClock(event.report_id, self._heard(event.rang_at, at), True)
+        self.odd["call_presented_again"] += 1  # or its lines came out of order: the earliest ring stands
+        report.is_call = True
+        if ring_at is not None and (report.rang_at is None or ring_at < report.rang_at):
+            report.rang_at = ring_at
+            case = None if report.incident_id is None else self._case(report.incident_id, at)
+            if case is not None:
+                self._ring_claimed(case, ring_at, at)
 
-    def _report(self, report_id: str) -> ReportClock | None:
+    def _report(self, report_id: str) -> ReportClock:
+        """The report, or an empty clock for one whose first line is missing, so that its later life is still followed."""
         report = self.reports.get(report_id)
         if report is None:
             self.odd["unknown_report"] += 1
+            report = self.reports[report_id] = ReportClock(report_id, None, False)
         return report
 
     def _report_answered(self, event: ev.ReportAnswered, at: datetime) -> None:
         report = self._report(event.report_id)
-        if report is not None:
-            if report.abandoned_at is not None and report.called_back_at is None:
-                report.called_back_at = at
-            if report.answered_at is None:
-                report.answered_at = at
+        if report.abandoned_at is not None and report.called_back_at is None:
+            report.called_back_at = at
+        if report.answered_at is None:
+            report.answered_at = at
 
     def _call_abandoned(self, event: ev.CallAbandoned, at: datetime) -> None:
         report = self._report(event.report_id)
-        if report is not None and report.abandoned_at is None:
+        if report.abandoned_at is None:
             report.abandoned_at = at
 
     def _report_submitted(self, event: ev.ReportSubmitted, at: datetime) -> None:
@@ -287,10 +296,7 @@ class Timeline:
             report.submitted_at = at
 
     def _join(self, report_id: str, case: Case, at: datetime) -> None:
-        report = self.reports.get(report_id)
-        if report is None:
-            self.odd["unknown_report"] += 1
-            return
+        report = self._report(report_id)
         if report.first_incident is None:
             report.first_incident = case.incident_id
         report.incident_id = case.incident_id
@@ -302,21 +308,18 @@ class Timeline:
         case = self._case(event.incident_id, at)
         if case is not None:
             self._join(event.report_id, case, at)
-        elif (report := self._report(event.report_id)) is not None and report.first_incident is None:
+        elif (report := self._report(event.report_id)).first_incident is None:
             report.first_incident = event.incident_id
 
     def _report_detached(self, event: ev.ReportDetached, at: datetime) -> None:
         self._case(event.incident_id, at)
         report = self._report(event.report_id)
-        if report is not None:
-            report.incident_id = None
-            if report.first_incident is None:
-                report.first_incident = event.incident_id
+        report.incident_id = None
+        if report.first_incident is None:
+            report.first_incident = event.incident_id
 
     def _report_dismissed(self, event: ev.ReportDismissed, at: datetime) -> None:
-        report = self._report(event.report_id)
-        if report is not None:
-            report.dismissed_for = event.reason
+        self._report(event.report_id).dismissed_for = event.reason
 
     def _duplicate_suspected(self, event: ev.DuplicateSuspected, at: datetime) -> None:
         case = self._case(event.incident_id, at)
@@ -335,11 +338,9 @@ class Timeline:
         case.lon_lat = (event.place.lon, event.place.lat)
         case.required = event.required
         case.wanted = _alternatives(event.required)
-        report = self.reports.get(event.report_id)
-        case.split_off = report is not None and report.first_incident not in (None, event.incident_id)
+        case.split_off = self._report(event.report_id).first_incident not in (None, event.incident_id)
         self.cases[event.incident_id] = self.open[event.incident_id] = case
-        if report is not None:
-            self._join(event.report_id, case, at)
+        self._join(event.report_id, case, at)
 
     def _incident_regraded(self, event: ev.IncidentRegraded, at: datetime) -> None:
         case = self._case(event.incident_id, at)

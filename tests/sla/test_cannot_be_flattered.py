@@ -81,12 +81,26 @@ def test_the_figure_does_not_depend_on_when_it_is_asked(rng: random.Random) -> N
     assert (tally.within, tally.n) == quiet
 
 
+FOUND_BY_SEED = (51_218,)
+"""Seeds that once raised the figure. 51218: the first line of a report deleted, then two splits of that report."""
+
+
+@pytest.mark.parametrize("seed", FOUND_BY_SEED)
+def test_a_history_that_once_raised_the_figure_no_longer_does(seed: int) -> None:
+    """Failing seeds are kept."""
+    walk(seed)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_a_hundred_thousand_histories_do_not_raise_it() -> None:
     """By seed, half tampered with afterwards and half meddled with as they ran; a failure names its seed."""
     for seed in range(HISTORIES_SLOW):
-        rng = random.Random(seed)
-        honest = honest_day(rng)
-        after = (tampered if seed % 2 == 0 else meddled)(rng, honest, rng.randint(1, 6))
-        assert_not_raised(counted(honest), counted(after), f"seed {seed}\n{explain(after)}")
+        walk(seed)
+
+
+def walk(seed: int) -> None:
+    rng = random.Random(seed)
+    honest = honest_day(rng)
+    after = (tampered if seed % 2 == 0 else meddled)(rng, honest, rng.randint(1, 6))
+    assert_not_raised(counted(honest), counted(after), f"seed {seed}\n{explain(after)}")
