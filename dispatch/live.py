@@ -11,7 +11,7 @@ import hashlib
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -21,8 +21,8 @@ from dispatch import metrics
 from dispatch.clock import Clock
 from dispatch.engine import Engine
 from dispatch.fold import State
-from dispatch.journal import Answer, Batch, Journal, JournalFenced, Rows
-from dispatch.model import Actor, Position, Rejected
+from dispatch.journal import Answer, Batch, Journal, JournalFenced, JournalUnavailable, Rows
+from dispatch.model import Actor, Incident, Position, Rejected
 from dispatch.policies.view import Policy
 from dispatch.publish import Hub, rows_of
 from dispatch.region import Region
@@ -39,6 +39,8 @@ BATCH_MAX = 256
 ANSWERS_MAX = 200_000
 """Idempotency answers in memory: a day at two a second."""
 ANSWERS_KEPT = timedelta(hours=24)
+TRACK_MAX = 50_000
+"""Fixes held between two writes: ten seconds at 5,000 a second."""
 SNAPSHOT_EVERY = 5000
 """Journal lines between snapshots: replaying that many takes well under a second."""
 
@@ -100,6 +102,7 @@ class Live:
         self._answers: OrderedDict[tuple[str, str], Answer] = OrderedDict()
         self._in_flight: dict[tuple[str, str], Job] = {}
         self._snapshot_seq = 0
+        self._track: list[tuple[str, Position]] = []
         self.stopped = False
 
     # --- start
@@ -178,6 +181,27 @@ class Live:
         assert self.engine is not None
         self.engine.fix(unit_id, position)
         self.hub.moved(unit_id, position)
+
+    def keep_fix(self, unit_id: str, position: Position) -> None:
+        """Remember a fix for the history table; written in batches by `flush_fixes`, dropped first under overload."""
+        if len(self._track) < TRACK_MAX:
+            self._track.append((unit_id, position))
+        else:
+            metrics.fixes.labels("dropped").inc()
+
+    async def flush_fixes(self) -> None:
+        """Write the remembered track; a database that is away costs track, never a report."""
+        track, self._track = self._track, []
+        keep = getattr(self.journal, "append_positions", None)
+        if track and keep is not None:
+            try:
+                await keep(track)
+            except JournalUnavailable:
+                metrics.fixes.labels("dropped").inc(len(track))
+
+    def deadline(self, incident: Incident) -> datetime:
+        """When the 7 minutes of this incident are over."""
+        return incident.first_ring_at + timedelta(seconds=self.region.limits.target_s)
 
     # --- the writer
 

@@ -66,6 +66,9 @@ class Hub:
         self._moved: dict[str, None] = {}
         self._recent: deque[Message] = deque(maxlen=REMEMBERED_MAX)
         self._subscribers: set[Subscriber] = set()
+        self._of_unit: dict[str, set[Subscriber]] = {}
+        self.unit_seq: dict[str, int] = {}
+        """Last line that changed something a unit's device must know."""
         self._listeners: list[Listener] = []
 
     # --- feeding
@@ -101,6 +104,21 @@ class Hub:
             listener(entries)
         for subscriber in self._subscribers:
             subscriber.offer(message)
+        for unit_id in self._units_concerned(touched):
+            self.unit_seq[unit_id] = message.seq
+            for subscriber in self._of_unit.get(unit_id, ()):
+                subscriber.offer(message)
+
+    def _units_concerned(self, touched: Touched) -> set[str]:
+        """Units whose row, job or job's incident changed."""
+        state = self.state
+        found = set(touched.units)
+        found.update(state.assignments[a].unit_id for a in touched.assignments if a in state.assignments)
+        for incident_id in touched.incidents:
+            incident = state.incidents.get(incident_id)
+            if incident is not None:
+                found.update(a.unit_id for a in state.active_of(incident))
+        return found
 
     def moved(self, unit_id: str, position: Position) -> None:
         """A fix arrived; it goes out with the next `flush_positions`."""
@@ -128,6 +146,18 @@ class Hub:
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
         self._subscribers.discard(subscriber)
+
+    def subscribe_unit(self, unit_id: str) -> Subscriber:
+        """A device of this unit: gets a message whenever something concerning the unit is published."""
+        subscriber = Subscriber()
+        self._of_unit.setdefault(unit_id, set()).add(subscriber)
+        return subscriber
+
+    def unsubscribe_unit(self, unit_id: str, subscriber: Subscriber) -> None:
+        readers = self._of_unit.get(unit_id, set())
+        readers.discard(subscriber)
+        if not readers:
+            self._of_unit.pop(unit_id, None)
 
     @property
     def readers(self) -> int:

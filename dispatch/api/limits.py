@@ -1,6 +1,7 @@
 """How often an address may call an open route: token buckets in memory, bounded, forgetting quiet addresses.
 
-Staff and crews are never limited here; a dispatcher must not be locked out by somebody else's flood.
+Staff and crews are never limited here; a dispatcher must not be locked out by somebody else's flood (signing in has its
+own throttle, `dispatch/throttle.py`).
 """
 
 from __future__ import annotations
@@ -23,8 +24,6 @@ class Limit(msgspec.Struct, frozen=True):
 LIMITS: dict[str, Limit] = {
     # A family at an accident sends a handful of reports from one address; a school's network some dozens.
     "intake": Limit(burst=30, every_s=2.0),
-    # People mistype a password a few times; guessing 10,000 takes half a day.
-    "login": Limit(burst=10, every_s=5.0),
     "public_read": Limit(burst=120, every_s=0.1),
 }
 

@@ -1,0 +1,188 @@
+"""Places and maps: type-ahead, reverse geocoding, routes, reach, vector tiles and their style. All local, no internet."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
+
+import msgspec
+from aiohttp import web
+
+from dispatch.api.problems import Problem
+from dispatch.api.routes import CREW, STAFF, Call, Route, json
+
+TILE_CACHE = "public, max-age=3600"
+MVT = "application/vnd.mapbox-vector-tile"
+ZOOM_MAX = 18
+
+
+class SearchQuery(msgspec.Struct, frozen=True):
+    q: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    lon: Annotated[float, msgspec.Meta(ge=-180, le=180)] | None = None
+    lat: Annotated[float, msgspec.Meta(ge=-90, le=90)] | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=20)] = 8
+
+
+class PointQuery(msgspec.Struct, frozen=True):
+    lon: Annotated[float, msgspec.Meta(ge=-180, le=180)]
+    lat: Annotated[float, msgspec.Meta(ge=-90, le=90)]
+
+
+class RouteQuery(msgspec.Struct, frozen=True):
+    from_lon: Annotated[float, msgspec.Meta(ge=-180, le=180)]
+    from_lat: Annotated[float, msgspec.Meta(ge=-90, le=90)]
+    to_lon: Annotated[float, msgspec.Meta(ge=-180, le=180)]
+    to_lat: Annotated[float, msgspec.Meta(ge=-90, le=90)]
+    mode: Literal["lights", "regular", "motorbike"] = "lights"
+
+
+class StyleQuery(msgspec.Struct, frozen=True):
+    theme: Literal["night", "day"] = "night"
+    lang: Literal["id", "en"] = "id"
+
+
+class Found(msgspec.Struct):
+    name: str
+    kind: str
+    lon: float
+    lat: float
+    confidence: float
+    why: str = ""
+
+
+class Way(msgspec.Struct):
+    """A route for drawing and reading out."""
+
+    eta_s: float
+    length_m: float
+    basis: str
+    approximate: bool
+    coordinates: list[tuple[float, float]]
+    names: list[str]
+    steps: list[dict[str, Any]]
+
+
+async def search(call: Call) -> web.StreamResponse:
+    query = call.query
+    near = (query.lon, query.lat) if query.lon is not None and query.lat is not None else None
+    return json(
+        [
+            Found(m.name, str(m.kind), m.lon, m.lat, round(m.confidence, 3), m.why)
+            for m in call.services.places.search(query.q, near=near, limit=query.limit)
+        ]
+    )
+
+
+async def reverse(call: Call) -> web.StreamResponse:
+    query = call.query
+    _inside(call, query.lon, query.lat)
+    return json({"address": call.services.places.reverse(query.lon, query.lat)})
+
+
+async def way(call: Call) -> web.StreamResponse:
+    query = call.query
+    _inside(call, query.from_lon, query.from_lat)
+    _inside(call, query.to_lon, query.to_lat)
+    router = call.services.live.router
+    found = router.route(query.from_lon, query.from_lat, query.to_lon, query.to_lat, query.mode)
+    return json(
+        Way(
+            eta_s=round(found.eta_s, 1),
+            length_m=round(found.length_m),
+            basis=found.basis,
+            approximate=router.approximate,
+            coordinates=found.coordinates,
+            names=found.names,
+            steps=[asdict(s) for s in found.steps],
+        )
+    )
+
+
+def _inside(call: Call, lon: float, lat: float) -> None:
+    if not call.services.region.contains(lon, lat):
+        raise Problem("outside_region", "lon", {"lon": lon, "lat": lat})
+
+
+async def tile(call: Call) -> web.StreamResponse:
+    """One vector tile, gzip, with an ETag; empty tiles are 204."""
+    try:
+        z, x, y = (int(call.path(p)) for p in ("z", "x", "y"))
+    except ValueError:
+        raise Problem("not_found") from None
+    if not 0 <= z <= ZOOM_MAX or not 0 <= x < 2**z or not 0 <= y < 2**z:
+        raise Problem("not_found")
+    body, etag = call.services.tiles.tile(z, x, y)
+    headers = {"Cache-Control": TILE_CACHE, "ETag": f'"{etag}"'}
+    if call.request.headers.get("If-None-Match") == headers["ETag"]:
+        return web.Response(status=304, headers=headers)
+    if not body:
+        return web.Response(status=204, headers=headers)
+    headers["Content-Encoding"] = "gzip"
+    return web.Response(body=body, content_type=MVT, headers=headers)
+
+
+async def style(call: Call) -> web.StreamResponse:
+    return json(call.services.tiles.style(call.query.theme, call.query.lang))
+
+
+ROUTES = [
+    Route(
+        "GET",
+        "/api/v1/places/search",
+        search,
+        "Find a place as callers say it.",
+        query=SearchQuery,
+        answer=list[Found],
+        tag="map",
+        limit="public_read",
+    ),
+    Route(
+        "GET",
+        "/api/v1/places/reverse",
+        reverse,
+        "What is at this point.",
+        query=PointQuery,
+        answer=dict[str, str],
+        tag="map",
+        limit="public_read",
+    ),
+    Route(
+        "GET",
+        "/api/v1/map/route",
+        way,
+        "The way between two points.",
+        roles=STAFF,
+        query=RouteQuery,
+        answer=Way,
+        tag="map",
+    ),
+    Route(
+        "GET",
+        "/api/v1/unit/route",
+        way,
+        "The way between two points, for a crew.",
+        roles=frozenset({CREW}),
+        query=RouteQuery,
+        answer=Way,
+        tag="unit",
+    ),
+    Route(
+        "GET",
+        "/tiles/{z}/{x}/{y}",
+        tile,
+        "A vector tile of the city.",
+        content=MVT,
+        statuses=(204, 304, 404),
+        tag="map",
+    ),
+    Route(
+        "GET",
+        "/api/v1/map/style.json",
+        style,
+        "MapLibre style of the city map.",
+        query=StyleQuery,
+        answer=dict[str, Any],
+        tag="map",
+        limit="public_read",
+    ),
+]

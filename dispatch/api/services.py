@@ -1,0 +1,37 @@
+"""What handlers may use: the running parts of one server, put together by `siaga.serve`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+from dispatch.accounts import Accounts
+from dispatch.api.limits import Limiter
+from dispatch.classify import Classifier
+from dispatch.clock import Clock
+from dispatch.live import Live
+from dispatch.region import Region
+
+
+@dataclass
+class Services:
+    """One server's parts. `places` and `tiles` are geo's; None until the region has them."""
+
+    region: Region
+    live: Live
+    accounts: Accounts
+    clock: Clock
+    secret: bytes
+    """Signs the caller's links; kept in a file beside the database."""
+    classifier: Classifier
+    limiter: Limiter = field(default_factory=Limiter)
+    places: Any = None
+    tiles: Any = None
+    graph: Any = None
+    presence: dict[str, dict[str, Any]] = field(default_factory=dict)
+    demo: bool = False
+
+
+SERVICES: web.AppKey[Services] = web.AppKey("services", Services)

@@ -1,0 +1,60 @@
+"""What the rooms around dispatch bring to a server: places and tiles from geo, figures from sla, pages from dashboards."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from dispatch.api.routes import Route
+from dispatch.events import Entry
+from dispatch.journal import Journal
+from dispatch.region import Region
+from geo.router import Router
+from sla import api as sla_api
+from sla.live import SlaFold
+
+log = logging.getLogger("siaga.rooms")
+
+SLICE = 500
+"""Journal lines folded before others get a turn: about 5 ms."""
+
+
+class Rooms:
+    """Made once at start; told of every published batch, and catching up with the past in the background."""
+
+    def __init__(self, region: Region, router: Router, pack: Path, var: Path) -> None:
+        self.region = region
+        self.sla = SlaFold.of(region)
+        self.caught_up = False
+        self._waiting: list[Entry] = []
+        self.places: Any = None
+        self.tiles: Any = None
+        self.zone_of: Callable[[float, float], str | None] | None = None
+
+    def published(self, entries: list[Entry]) -> None:
+        """A durable batch, in order. Kept aside while the past is still being folded."""
+        if self.caught_up:
+            for entry in entries:
+                self.sla.apply(entry)
+        else:
+            self._waiting.extend(entries)
+
+    async def catch_up(self, journal: Journal, upto: int) -> None:
+        """Fold the journal so far. A year is some seconds of work, so it is done beside serving, in slices."""
+        count = 0
+        async for entry in journal.read(0, upto):
+            self.sla.apply(entry)
+            count += 1
+            if count % SLICE == 0:
+                await asyncio.sleep(0)
+        for entry in self._waiting:
+            self.sla.apply(entry)
+        self._waiting = []
+        self.caught_up = True
+        log.info("sla caught up lines=%d", count)
+
+    def routes(self) -> list[Route]:
+        return [*sla_api.routes(self.sla)]

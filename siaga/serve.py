@@ -1,0 +1,199 @@
+"""Puts one server together and runs it: database, region, roads, policy, engine, HTTP, and the rooms above dispatch."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+from aiohttp import web
+
+from dispatch.account_rows import AccountsUnavailable, PostgresAccounts
+from dispatch.accounts import REFRESH_S, Accounts
+from dispatch.api.services import Services
+from dispatch.app import make_app
+from dispatch.classify import Classifier
+from dispatch.clock import Clock, SystemClock
+from dispatch.database import APP_ROLE, connect, create_pool
+from dispatch.journal_pg import PostgresJournal
+from dispatch.live import Live
+from dispatch.migrate import apply_grants, check_schema, migrate
+from dispatch.pack import load as load_pack
+from dispatch.policies.closest import Closest
+from dispatch.policies.view import Policy
+from dispatch.region import Region
+from dispatch.roles import Role
+from geo.router import Router
+from siaga.rooms import Rooms
+from siaga.router import load_router
+
+log = logging.getLogger("siaga.serve")
+
+REGIONS = Path(__file__).resolve().parents[1] / "regions"
+SECRET_BYTES = 32
+KEEP_ALIVE_S = 75.0
+
+
+class Config(msgspec.Struct):
+    """How a server is to run. `dsn` may name several hosts for failover."""
+
+    dsn: str
+    var: Path
+    host: str = "127.0.0.1"
+    port: int = 8112
+    pack: Path = REGIONS / "surabaya"
+    demo: bool = False
+    access_log: bool = False
+
+
+class Server:
+    """One running server. Use as `async with Server(config) as server`; `server.url` is where it answers.
+
+    `region`, `router`, `policy` and `clock` may be given instead of being read from the pack (replay, tests).
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        region: Region | None = None,
+        router: Router | None = None,
+        policy: Policy | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.config = config
+        self.clock = clock or SystemClock()
+        self.region = region
+        self.router = router
+        self.policy = policy
+        self.services: Services | None = None
+        self.rooms: Rooms | None = None
+        self.unit_tokens: dict[str, str] = {}
+        """Demo only: unit id -> device token."""
+        self.partner_token = ""
+        self.demo_password = ""
+        self.url = ""
+        self._stack = contextlib.AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def _start(self) -> None:
+        config = self.config
+        region = self.region if self.region is not None else load_pack(config.pack)
+        loop = asyncio.get_running_loop()
+        router = self.router
+        if router is None:
+            router = await loop.run_in_executor(None, load_router, region, config.pack, config.var)
+        role = await prepare_database(config.dsn)
+        pool = await create_pool(config.dsn, role=role)
+        self._stack.push_async_callback(pool.close)
+        journal = PostgresJournal(pool)
+        self._stack.push_async_callback(journal.close)
+        accounts = Accounts(PostgresAccounts(pool), self.clock, allow_demo=config.demo)
+        await accounts.refresh()
+        if config.demo:
+            self.demo_password = secrets.token_urlsafe(6) if config.host != "127.0.0.1" else DEMO_PASSWORD
+            self.unit_tokens = await accounts.prepare_demo(region.units, self.demo_password)
+            self.partner_token = await accounts.issue_token(Role.PARTNER, "exchange", "demo", "system:siaga", demo=True)
+        else:
+            accounts.refuse_demo()
+        rooms = Rooms(region, router, config.pack, config.var)
+        self.rooms = rooms
+        policy = self.policy if self.policy is not None else Closest(redispatch=True)
+        live = Live(region, router, journal, self.clock, policy, rooms.zone_of)
+        await live.start()
+        live.hub.listen(rooms.published)
+        catching_up = asyncio.create_task(rooms.catch_up(journal, live.hub.state.seq), name="catch-up")
+        self._stack.push_async_callback(_end, catching_up)
+        services = Services(
+            region=region,
+            live=live,
+            accounts=accounts,
+            clock=self.clock,
+            secret=load_secret(config.var),
+            classifier=Classifier(region),
+            places=rooms.places,
+            tiles=rooms.tiles,
+            demo=config.demo,
+        )
+        self.services = services
+        app = make_app(services, rooms.routes())
+        runner = web.AppRunner(app, access_log=None, keepalive_timeout=KEEP_ALIVE_S)
+        await runner.setup()
+        self._stack.push_async_callback(runner.cleanup)
+        refresh = asyncio.create_task(_refresh(accounts), name="accounts")
+        self._stack.push_async_callback(_end, refresh)
+        site = web.TCPSite(runner, config.host, config.port)
+        await site.start()
+        port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+        self.url = f"http://{config.host}:{port}"
+        log.info("serving region=%s url=%s router=%s policy=%s", region.code, self.url, router.name, policy.name)
+
+
+DEMO_PASSWORD = "siaga112"  # noqa: S105 - demo accounts exist only under `make run`, on loopback
+
+
+async def prepare_database(dsn: str) -> str | None:
+    """Migrate, grant, and say as which role to work (None: the DSN's own user)."""
+    owner = await connect(dsn, role=None)
+    try:
+        await migrate(owner)
+        granted = await apply_grants(owner)
+        await check_schema(owner)
+    finally:
+        await owner.close()
+    return APP_ROLE if granted else None
+
+
+def load_secret(var: Path) -> bytes:
+    """The key that signs callers' links: from SIAGA_SECRET_FILE, else a file made on first start, owner-only."""
+    named = os.environ.get("SIAGA_SECRET_FILE")
+    path = Path(named) if named else var / "secret"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(SECRET_BYTES))
+    secret = path.read_bytes()
+    if len(secret) < SECRET_BYTES:
+        raise ValueError(f"secret file holds {len(secret)} bytes, needs {SECRET_BYTES}")
+    return secret
+
+
+async def _refresh(accounts: Accounts) -> None:
+    while True:
+        await asyncio.sleep(REFRESH_S)
+        with contextlib.suppress(AccountsUnavailable):
+            await accounts.refresh()
+
+
+async def _end(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def serve_until(config: Config, stop: asyncio.Event, on_ready: Callable[[Server], Awaitable[None]]) -> None:
+    """Serve until `stop` is set or the writer has died (fenced): a supervisor then starts a fresh process."""
+    async with Server(config) as server:
+        await on_ready(server)
+        assert server.services is not None
+        live = server.services.live
+        while not stop.is_set() and not live.stopped:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await stop.wait()
