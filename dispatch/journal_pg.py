@@ -199,14 +199,14 @@ class PostgresJournal:
                 if row["seq"] != seq + 1:
                     raise JournalCorrupt(f"line {seq + 1} of {self.region} is missing")
                 seq = row["seq"]
-                yield self._entry(row)
+                yield entry_of(self.region, row)
             if len(rows) < PAGE_LINES:
                 return
 
     async def about(self, ids: list[str], since: datetime, until: datetime) -> list[Entry]:
         """Lines whose subject is one of `ids` (incident, assignment, report or unit), at most ABOUT_LINES_MAX."""
         rows = await self._fetch(SQL["read_lines_about"], self.region, since, until, ids, ABOUT_LINES_MAX)
-        return [self._entry(row) for row in rows]
+        return [entry_of(self.region, row) for row in rows]
 
     async def save_snapshot(self, seq: int, at: datetime, body: bytes) -> None:
         await self._fetch(SQL["save_snapshot"], self.region, seq, at, body)
@@ -269,15 +269,17 @@ class PostgresJournal:
             if connection is not None:
                 await self.pool.release(connection)
 
-    def _entry(self, row: Any) -> Entry:
-        return Entry(
-            region=self.region,
-            seq=row["seq"],
-            at=row["at"],
-            actor=Actor(role=row["actor_role"], name=row["actor_name"]),
-            event=decode_event(row["kind"], row["body"]),
-            command_id=row["command_id"],
-        )
+
+def entry_of(region: str, row: Any) -> Entry:
+    """A row of `read_lines` as an Entry of today. Raises JournalCorrupt."""
+    return Entry(
+        region=region,
+        seq=row["seq"],
+        at=row["at"],
+        actor=Actor(role=row["actor_role"], name=row["actor_name"]),
+        event=decode_event(row["kind"], row["body"]),
+        command_id=row["command_id"],
+    )
 
 
 def _last(batch: Batch) -> int | None:

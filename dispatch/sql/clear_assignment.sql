@@ -1,0 +1,2 @@
+DELETE FROM assignment
+WHERE region = $1;

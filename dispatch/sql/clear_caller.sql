@@ -1,0 +1,2 @@
+DELETE FROM caller
+WHERE region = $1;

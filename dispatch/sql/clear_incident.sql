@@ -1,0 +1,2 @@
+DELETE FROM incident
+WHERE region = $1;

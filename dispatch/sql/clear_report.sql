@@ -1,0 +1,2 @@
+DELETE FROM report
+WHERE region = $1;

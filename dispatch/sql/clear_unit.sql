@@ -1,0 +1,2 @@
+DELETE FROM unit
+WHERE region = $1;
