@@ -114,16 +114,14 @@ class Classifier:
         urgent: list[str] = []
         calm: list[str] = []
         for match in matches:
+            if _inside_another(match, about):  # `terjebak` in `kucing terjebak` alarms nobody, `kereta` in `tertabrak kereta`
+                continue  # is no second hint
             phrase = " ".join(match.phrase)
             if match.phrase in self._urgent and phrase not in urgent:
                 urgent.append(phrase)
             if match.phrase in self._calm and phrase not in calm:
                 calm.append(phrase)
-        for match in about:
-            if _inside_another(match, about):  # `kereta` in `tertabrak kereta` is no second hint
-                continue
-            phrase = " ".join(match.phrase)
-            for kind, weight in self._kinds[match.phrase].items():
+            for kind, weight in self._kinds.get(match.phrase, {}).items():
                 heard.setdefault(kind, {})[phrase] = Heard(phrase, match.typed, weight == STRONG)
         scores = self._scores(heard)
         best = sorted(scores, key=lambda kind: (-scores[kind], self._region.kinds[kind].priority, kind))[:limit]
