@@ -1,0 +1,22 @@
+/** One clock for a whole screen: ticks every second on the server's time, so that no two rings disagree. */
+
+let offset_ms = 0;
+let now_ms = $state(Date.now());
+
+export const time = {
+  get now_ms(): number {
+    return now_ms;
+  },
+  /** The server said it is `at`: small differences are the line's delay, only a clock set wrong is corrected. */
+  hear(at: string): void {
+    const difference = Date.parse(at) - Date.now();
+    if (Math.abs(difference - offset_ms) > 1500) {
+      offset_ms = difference;
+      now_ms = Date.now() + offset_ms;
+    }
+  },
+};
+
+if (typeof window !== "undefined") {
+  setInterval(() => (now_ms = Date.now() + offset_ms), 1000);
+}

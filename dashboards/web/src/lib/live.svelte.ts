@@ -1,0 +1,136 @@
+/** The console's line to the server: one WebSocket, resumed where it broke, with an honest opinion of its own age. */
+import { applyChanges, applyPositions, emptyWorld, forgetEnded, fromSnapshot, subjects, type World } from "./fold";
+import { time } from "./clock.svelte";
+import type { Entry, StreamMessage, Who } from "./types";
+
+/** The server speaks at least every 5 s (docs/api.md); two silences in a row mean the line is dead. */
+export const STALE_AFTER_MS = 11_000;
+const RETRY_MS = [250, 500, 1000, 2000, 4000];
+/** Timeline lines kept per subject while the stream runs; the full history is one request away. */
+const ENTRIES_MAX = 200;
+
+export class Live {
+  world: World = emptyWorld();
+  /** Bumped on every change of rows; read it to depend on them. */
+  rev = $state(0);
+  /** Bumped on every batch of positions. */
+  moves = $state(0);
+  ready = $state(false);
+  connected = $state(false);
+  degraded = $state(false);
+  lag_s = $state(0);
+  heard_ms = $state(Date.now());
+  presence = $state.raw<Who[]>([]);
+  /** Lines seen on the stream, by the incident, report or assignment they speak of. */
+  entries = new Map<string, Entry[]>();
+  onEntry: (entry: Entry) => void = () => {};
+  onForbidden: () => void = () => {};
+
+  #socket: WebSocket | null = null;
+  #tries = 0;
+  #stopped = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #watch: ReturnType<typeof setInterval> | undefined;
+
+  constructor(readonly path: string) {}
+
+  start(): void {
+    this.#stopped = false;
+    this.#open();
+    this.#watch = setInterval(() => {
+      forgetEnded(this.world, time.now_ms);
+      // A half-open connection looks alive to the browser for minutes: close it ourselves.
+      if (this.connected && Date.now() - this.heard_ms > STALE_AFTER_MS) this.#socket?.close();
+    }, 2000);
+    addEventListener("online", this.#now);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    clearInterval(this.#watch);
+    removeEventListener("online", this.#now);
+    this.#socket?.close();
+  }
+
+  /** Tell the others what this operator looks at. */
+  look(incident_id: string | null, typing: boolean): void {
+    if (this.#socket?.readyState === WebSocket.OPEN)
+      this.#socket.send(JSON.stringify({ type: "presence", incident_id, typing }));
+  }
+
+  #now = (): void => {
+    if (this.connected || this.#stopped) return;
+    clearTimeout(this.#timer);
+    this.#open();
+  };
+
+  #open(): void {
+    if (this.#socket && this.#socket.readyState <= WebSocket.OPEN) return;
+    const scheme = location.protocol === "https:" ? "wss:" : "ws:";
+    const after = this.world.seq > 0 ? `?after=${this.world.seq}` : "";
+    const socket = new WebSocket(`${scheme}//${location.host}${this.path}${after}`);
+    this.#socket = socket;
+    socket.onopen = () => {
+      this.#tries = 0;
+      this.connected = true;
+      this.heard_ms = Date.now();
+    };
+    socket.onmessage = (event) => this.#hear(JSON.parse(event.data as string) as StreamMessage);
+    socket.onclose = (event) => {
+      if (this.#socket !== socket) return;
+      this.connected = false;
+      this.#socket = null;
+      if (event.code === 4401 || event.code === 4403) this.onForbidden();
+      if (!this.#stopped) {
+        const wait = RETRY_MS[Math.min(this.#tries++, RETRY_MS.length - 1)]!;
+        this.#timer = setTimeout(() => this.#open(), wait);
+      }
+    };
+  }
+
+  #hear(message: StreamMessage): void {
+    this.heard_ms = Date.now();
+    switch (message.type) {
+      case "snapshot":
+        this.world = fromSnapshot(message);
+        time.hear(message.at);
+        this.ready = true;
+        this.rev++;
+        this.moves++;
+        break;
+      case "changes": {
+        const outcome = applyChanges(this.world, message);
+        if (outcome === "gap") {
+          this.#socket?.close();
+        } else if (outcome === "applied") {
+          time.hear(message.at);
+          for (const entry of message.entries ?? []) this.#keep(entry);
+          this.rev++;
+        }
+        break;
+      }
+      case "positions":
+        applyPositions(this.world, message.positions);
+        this.moves++;
+        break;
+      case "presence":
+        this.presence = message.who;
+        break;
+      case "status":
+        this.degraded = message.degraded;
+        this.lag_s = message.lag_s;
+        break;
+    }
+  }
+
+  #keep(entry: Entry): void {
+    for (const id of subjects(entry)) {
+      const list = this.entries.get(id) ?? [];
+      list.push(entry);
+      if (list.length > ENTRIES_MAX) list.shift();
+      this.entries.set(id, list);
+    }
+    this.onEntry(entry);
+  }
+}
