@@ -1,4 +1,4 @@
-"""The inner loops: snapping a position to a node, nearest units, one-to-all sweeps, one-to-one search.
+"""The inner loops: snapping a position to a node, nearest units, one-to-all sweeps, tables of times.
 
 Compiled by numba and kept on disk, so only the first start on a machine pays for compiling. All of them work on plain
 CSR arrays: `first[v]:first[v+1]` are the arcs of node v, `ends` their other ends, `w` their seconds (inf = closed). The
@@ -40,11 +40,8 @@ def heap_push(keys: Any, nodes: Any, size: int, key: float, node: int) -> int:
 
 
 @compiled
-def heap_drop_first(keys: Any, nodes: Any, size: int) -> int:
-    """Remove the smallest entry (read keys[0], nodes[0] before). Returns the new size."""
-    size -= 1
-    key = keys[size]
-    node = nodes[size]
+def heap_sink(keys: Any, nodes: Any, size: int, key: float, node: int) -> None:
+    """Put an entry in the place of the smallest one."""
     i = 0
     while True:
         child = 2 * i + 1
@@ -59,6 +56,14 @@ def heap_drop_first(keys: Any, nodes: Any, size: int) -> int:
         i = child
     keys[i] = key
     nodes[i] = node
+
+
+@compiled
+def heap_drop_first(keys: Any, nodes: Any, size: int) -> int:
+    """Remove the smallest entry (read keys[0], nodes[0] before). Returns the new size."""
+    size -= 1
+    if size > 0:
+        heap_sink(keys, nodes, size, keys[size], nodes[size])
     return size
 
 
@@ -149,7 +154,7 @@ def place_by_snapping(
 
 @compiled
 def nearest_units(
-    target: int, target_leg_s: float, k: int, anchors_wanted: int, wanted: Any, s_per_m: float,
+    target: int, target_leg_s: float, k: int, anchors: Any, wanted: Any, s_per_m: float,
     rev_first: Any, rev_from: Any, rev_w: Any, w: Any,
     head: Any, after: Any, lead_m: Any, lead_arc: Any, lead_share: Any,
     dist: Any, stamp: Any, turn: int, keys: Any, nodes: Any,
@@ -159,12 +164,18 @@ def nearest_units(
 
     A unit hangs on one or two nodes (anchors 2*slot, 2*slot+1); its time is the node's time to the target plus its lead:
     an off-road leg and/or a share of the arc it is on. Leads are >= 0, so once a node is further than the k-th best unit
-    nothing better can follow. k <= 0 means every unit; `anchors_wanted` counts the anchors of wanted units, and the
-    search ends when all have been seen.
+    nothing better can follow. k <= 0 means every unit; `anchors` counts the anchors of each unit, and the search
+    ends when those of all wanted units have been seen.
 
     Returns (units found, nodes settled); `found[:n]` are slots whose `unit_eta` is final, ties with the k-th included,
     in no order. Complexity follows the share of the city that must be searched, about k / (units per node), not its size.
     """
+    anchors_wanted = 0
+    for slot in range(len(wanted)):
+        if wanted[slot]:
+            anchors_wanted += anchors[slot]
+    if anchors_wanted == 0:
+        return 0, 0
     n_found = 0
     n_best = 0
     kth = np.inf
@@ -175,8 +186,8 @@ def nearest_units(
     while size > 0:
         d = keys[0]
         u = nodes[0]
-        size = heap_drop_first(keys, nodes, size)
         if d > dist[u]:
+            size = heap_drop_first(keys, nodes, size)
             continue
         if d > kth:
             break
@@ -220,13 +231,22 @@ def nearest_units(
             anchor = after[anchor]
         if anchors_wanted <= 0:
             break
+        # Most nodes lie along a street and pass on one neighbour: it takes the place of the node just settled, which
+        # saves one of two walks through the heap.
+        replaced = False
         for p in range(rev_first[u], rev_first[u + 1]):
             v = rev_from[p]
             nd = d + rev_w[p]
             if nd <= kth and (stamp[v] != turn or nd < dist[v]) and nd < np.inf:
                 stamp[v] = turn
                 dist[v] = nd
-                size = heap_push(keys, nodes, size, nd, v)
+                if replaced:
+                    size = heap_push(keys, nodes, size, nd, v)
+                else:
+                    heap_sink(keys, nodes, size, nd, v)
+                    replaced = True
+        if not replaced:
+            size = heap_drop_first(keys, nodes, size)
     if k > 0 and n_found > k:
         kept = 0
         for f in range(n_found):
@@ -263,10 +283,11 @@ def sweep(
     while size > 0:
         d = keys[0]
         u = nodes[0]
-        size = heap_drop_first(keys, nodes, size)
         if d > dist[u]:
+            size = heap_drop_first(keys, nodes, size)
             continue
         settled += 1
+        replaced = False
         for p in range(first[u], first[u + 1]):
             v = ends[p]
             nd = d + w[p]
@@ -276,39 +297,14 @@ def sweep(
                     owner[v] = owner[u]
                 if len(pred):
                     pred[v] = p
-                size = heap_push(keys, nodes, size, nd, v)
+                if replaced:
+                    size = heap_push(keys, nodes, size, nd, v)
+                else:
+                    heap_sink(keys, nodes, size, nd, v)
+                    replaced = True
+        if not replaced:
+            size = heap_drop_first(keys, nodes, size)
     return settled
-
-
-@compiled
-def one_to_one(
-    first: Any, ends: Any, w: Any, source: int, source_s: float, target: int, x: Any, y: Any, pace_s_per_m: float,
-    dist: Any, stamp: Any, turn: int, keys: Any, nodes: Any,
-) -> float:  # fmt: skip
-    """Seconds between two nodes, inf if there is no way; A* with crow-fly distance x the fastest pace as lower bound."""
-    tx = x[target]
-    ty = y[target]
-    dist[source] = source_s
-    stamp[source] = turn
-    size = heap_push(keys, nodes, 0, source_s + pace_s_per_m * math.hypot(x[source] - tx, y[source] - ty), source)
-    while size > 0:
-        key = keys[0]
-        u = nodes[0]
-        size = heap_drop_first(keys, nodes, size)
-        if u == target:
-            return dist[u]  # type: ignore[no-any-return]
-        d = dist[u]
-        # An outdated entry carries a larger key than the node's present one (1 ns covers the rounding of the sum).
-        if key > d + pace_s_per_m * math.hypot(x[u] - tx, y[u] - ty) + 1e-9:
-            continue
-        for p in range(first[u], first[u + 1]):
-            v = ends[p]
-            nd = d + w[p]
-            if (stamp[v] != turn or nd < dist[v]) and nd < np.inf:
-                stamp[v] = turn
-                dist[v] = nd
-                size = heap_push(keys, nodes, size, nd + pace_s_per_m * math.hypot(x[v] - tx, y[v] - ty), v)
-    return math.inf
 
 
 @compiled

@@ -189,14 +189,11 @@ class RoadFleet:
             return []
         slots = self._slots
         wanted = slots.mask(among)
-        n_anchors = int(self._anchors[: len(wanted)] @ wanted)
-        if n_anchors == 0:
-            return []
         graph, live = self.graph, self.graph.live
         ws = graph.workspace
         self._turn += 1
         n_found, self.nodes_settled = kernels.nearest_units(
-            node, leg_s, min(k, len(self._best_eta)) if k is not None else 0, n_anchors, wanted,
+            node, leg_s, min(k, len(self._best_eta)) if k is not None else 0, self._anchors, wanted,
             graph.offroad_s_per_m(mode), graph.rev_first, graph.rev_from, live.reverse[mode], live.forward[mode],
             self._head, self._after, self._lead_m, self._lead_arc, self._lead_share,
             ws.dist, ws.stamp, ws.next_turn(), ws.keys, ws.nodes,

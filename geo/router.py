@@ -30,8 +30,6 @@ DETOUR_FACTOR = 1.35
 # 30 km/h is what the published reach of Surabaya's posts assumes (DOMAIN, section 2); without lights the same vehicle is
 # slower in the proportion of the JEMSS city models' off-road speeds, 33/47.
 STRAIGHT_LINE_SPEED_KMH: Mapping[Mode, float] = {LIGHTS: 30.0, REGULAR: 21.0, "motorbike": 30.0}
-# A city is far smaller than this; a pair of points further apart is a mistake in the coordinates, not a trip.
-LOCAL_SPAN_MAX_DEG = 5.0
 
 
 class Rejected(Exception):  # noqa: N818 - a refusal, not a failure; the word callers and screens use

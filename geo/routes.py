@@ -8,6 +8,7 @@ by less it may pick either; the times reported are summed from the exact seconds
 
 from __future__ import annotations
 
+import math
 import threading
 import zlib
 from pathlib import Path
@@ -97,6 +98,20 @@ class PathFinder:
         if not np.isfinite(at_s[-1]):
             return None  # a closed arc was the only way
         return NodePath(np.asarray(node_list, np.int32), arcs, at_s)
+
+    def eta_s(self, origin: int, destination: int, mode: Mode, start_s: float = 0.0) -> float | None:
+        """Seconds of the fastest way plus `start_s`, added from the destination backwards; None when there is none."""
+        if origin == destination:
+            return start_s
+        seconds = self._graph.live.forward[mode]
+        with self._lock:
+            distance, _, arcs = self._metric(mode).query(origin, destination)
+        if distance >= INF_WEIGHT or not arcs:
+            return None
+        total = start_s
+        for s in seconds[arcs[::-1]].tolist():
+            total += s
+        return total if total < math.inf else None
 
     def describe(
         self, path: NodePath, start: tuple[float, float], end: tuple[float, float],

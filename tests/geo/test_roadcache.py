@@ -111,6 +111,6 @@ def test_a_stale_route_order_beside_the_file_is_rebuilt(tmp_path: Path) -> None:
     for part in (tmp_path / "one.cch").iterdir():
         (order / part.name).write_bytes(part.read_bytes())
     path = RoadGraph.load(two).path_nodes(0, 62)
-    exact_s = grid(9, 7, seed=2).node_eta_s(0, 62)
+    exact_s = grid(9, 7, seed=2).times_from(0)[62]
     assert path is not None
     assert path.at_s[-1] == pytest.approx(exact_s)
