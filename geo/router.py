@@ -78,8 +78,9 @@ class Estimate:
 class Fleet(Protocol):
     """The positions of one region's units, kept where nearest-by-road can be answered at once."""
 
-    def place(self, unit_id: str, lon: float, lat: float) -> None:
-        """Put or move a unit. Raises Rejected on impossible coordinates; the old position then stays."""
+    def place(self, unit_id: str, lon: float, lat: float) -> object:
+        """Put or move a unit; may return how it was joined. Raises Rejected on impossible coordinates; the unit then
+        keeps its old position."""
 
     def remove(self, unit_id: str) -> None:
         """Forget a unit's position. Unknown units are ignored: a unit may go off duty before its first fix."""
