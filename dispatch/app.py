@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from aiohttp import web
 
-from dispatch.api import commands, console, edge, intake, maps, ops, reads, session, unit
+from dispatch.api import admin, commands, console, edge, intake, maps, ops, reads, session, unit
 from dispatch.api.routes import Route
 from dispatch.api.services import SERVICES, Services
 
@@ -27,6 +27,7 @@ def own_routes() -> list[Route]:
         *reads.ROUTES,
         *console.ROUTES,
         *unit.ROUTES,
+        *admin.ROUTES,
         *maps.ROUTES,
         *ops.ROUTES,
     ]

@@ -14,6 +14,7 @@ from typing import Any, Self
 import msgspec
 from aiohttp import web
 
+from dashboards.pages import add_pages
 from dispatch.account_rows import AccountsUnavailable, PostgresAccounts
 from dispatch.accounts import REFRESH_S, Accounts
 from dispatch.api.services import Services
@@ -133,6 +134,10 @@ class Server:
         )
         self.services = services
         app = make_app(services, rooms.routes())
+        try:
+            add_pages(app)
+        except FileNotFoundError as missing:
+            log.warning("%s", missing)
         runner = web.AppRunner(app, access_log=None, keepalive_timeout=KEEP_ALIVE_S)
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)

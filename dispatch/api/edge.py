@@ -151,7 +151,8 @@ async def outermost(request: web.Request, handler: Next) -> web.StreamResponse:
             problem = Problem("internal", detail={"correlation": correlation})
         response = problems.response(problem, language)
     if not response.prepared:
-        response.headers.update(HEADERS)
+        for header, value in HEADERS.items():
+            response.headers.setdefault(header, value)
         response.headers["X-Correlation-Id"] = correlation
         if "Cache-Control" not in response.headers:
             response.headers["Cache-Control"] = "no-store"

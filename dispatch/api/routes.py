@@ -150,8 +150,11 @@ def openapi(routes: list[Route], problems: dict[str, tuple[int, str, str]], vers
     _, components = msgspec.json.schema_components([*shapes, *queries], ref_template="#/components/schemas/{name}")
     paths: dict[str, Any] = {}
     for route in routes:
-        if not route.hidden:
-            paths.setdefault(_plain(route.path), {})[route.method.lower()] = _operation(route, components)
+        if not route.hidden:  # web sockets are described in docs/api.md; OpenAPI cannot
+            paths.setdefault(_plain(route.path), {})[route.method.lower()] = _operation(route)
+    for shape in components.values():
+        if "do" in shape.get("properties", {}):  # a command's tag: the address already says it
+            shape["required"] = [name for name in shape["required"] if name != "do"]
     components["Problem"] = {
         "type": "object",
         "required": ["type", "code", "title", "status"],
@@ -199,7 +202,7 @@ def _plain(path: str) -> str:
     return "".join(out)
 
 
-def _operation(route: Route, components: dict[str, Any]) -> dict[str, Any]:
+def _operation(route: Route) -> dict[str, Any]:
     statuses = set(route.statuses)
     if route.guard is not Guard.NONE:
         statuses |= {401, 403}

@@ -89,7 +89,6 @@ ROUTES = [
         answer=SessionAnswer,
         statuses=(401, 429),
         tag="session",
-
     ),
     Route("GET", "/api/v1/session", current, "Who is signed in.", roles=STAFF, answer=SessionAnswer, tag="session"),
     Route("DELETE", "/api/v1/session", sign_out, "Sign out.", roles=STAFF, answer=dict[str, bool], tag="session"),
