@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -58,6 +59,8 @@ POST_KINDS = (
 """Where units may stand. `street` is a waiting point without a building."""
 SPEED_KMH_MAX = 150.0
 """No city vehicle averages more; above it a unit of measure was mistaken."""
+LIMIT_MAX = 86_400.0
+"""A day: no time or distance of one response is larger."""
 TURNOUT_S_MAX = 3600.0
 """Partners on call from home may need most of an hour; more is not a turnout time."""
 
@@ -74,7 +77,7 @@ class RegionEntry(msgspec.Struct, frozen=True):
     policy: str = "closest"
     detour_factor: float = 1.35
     speed_kmh: dict[str, float] = {}
-    limits: dict[str, float | None] = {}
+    limits: dict[str, Any] = {}
 
 
 def load(folder: Path) -> Region:
@@ -83,6 +86,7 @@ def load(folder: Path) -> Region:
     data = files.toml("region.toml")
     entry: RegionEntry | None = None if data is None else files.entry("region.toml", None, data, RegionEntry)
     box = None if entry is None else _check_region(files, entry)
+    limits = Limits() if entry is None else _limits(files, entry.limits)
     capabilities = _capabilities(files)
     agencies = _agencies(files)
     zones = _zones(files, box)
@@ -121,7 +125,7 @@ def load(folder: Path) -> Region:
         command_centre=entry.command_centre,
         speed_kmh=entry.speed_kmh,
         detour_factor=entry.detour_factor,
-        limits=Limits(**entry.limits),  # type: ignore[arg-type]  # names and types checked by _check_region
+        limits=limits,
         policy=entry.policy,
     )
 
@@ -154,19 +158,26 @@ def _check_region(files: Files, entry: RegionEntry) -> Box | None:
     _check_range(files, "detour_factor", entry.detour_factor, 1.0, 5.0)
     for mode, kmh in entry.speed_kmh.items():
         _check_range(files, f"speed_kmh.{mode}", kmh, 1.0, SPEED_KMH_MAX)
+    return box
+
+
+def _limits(files: Files, written: Mapping[str, Any]) -> Limits:
+    """The region's own limits over the defaults; each of the type its default has."""
     shapes = {field.name: field.type for field in msgspec.structs.fields(Limits)}
-    for name, value in entry.limits.items():
+    values: dict[str, Any] = {}
+    for name, value in written.items():
+        column = f"limits.{name}"
         if name not in shapes:
-            files.report(file, "unknown_field", column=f"limits.{name}", allowed=", ".join(shapes))
+            files.report("region.toml", "unknown_field", column=column, allowed=", ".join(shapes))
             continue
         try:
-            msgspec.convert(value, shapes[name])
+            values[name] = msgspec.convert(value, shapes[name])
         except msgspec.ValidationError as error:
-            files.report(file, "bad_value", column=f"limits.{name}", detail=str(error))
+            files.report("region.toml", "bad_value", column=column, detail=str(error))
             continue
-        if value is not None:
-            _check_range(files, f"limits.{name}", value, 0.0, 86_400.0)
-    return box
+        if values[name] is not None:
+            _check_range(files, column, values[name], 0.0, LIMIT_MAX)
+    return Limits(**values)
 
 
 def _check_range(files: Files, column: str, value: float, low: float, high: float) -> None:

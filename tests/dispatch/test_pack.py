@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dispatch import pack
 from dispatch.pack import PackError, Problem
@@ -61,6 +64,16 @@ def test_columns_may_come_in_any_order(tmp_path: Path) -> None:
     """The header says what a column is, not its place."""
     write(tmp_path, agencies_csv='name,code,phone\n"Dinas Kesehatan, Contoh",dinkes,\nPemadam,dpkp,\n')
     assert pack.load(tmp_path).agencies["dinkes"].name == "Dinas Kesehatan, Contoh"
+
+
+def test_limits_keep_their_types(tmp_path: Path) -> None:
+    """A count stays a whole number, a time may be a fraction, a limit may be switched off only where that means something."""
+    write(tmp_path, region_toml=FILES["region.toml"] + "ack_alerts_max = 3\nwarn_left_s = 90.5\n")
+    limits = pack.load(tmp_path).limits
+    assert (limits.ack_alerts_max, type(limits.ack_alerts_max)) == (3, int)
+    assert (limits.warn_left_s, limits.target_s) == (90.5, 600.0)
+    write(tmp_path, region_toml=FILES["region.toml"] + "ack_alerts_max = 2.5\n")
+    assert only(tmp_path).code == "bad_value"
 
 
 def test_a_pack_takes_what_it_lacks_from_its_base(tmp_path: Path) -> None:
@@ -555,3 +568,42 @@ def test_the_error_lists_every_problem_in_both_languages(tmp_path: Path) -> None
         pack.load(tmp_path / "kota")
     assert "Pack wilayah kota: 2 masalah" in str(caught.value)
     assert "hospitals.csv: the file is missing" in caught.value.text("en")
+
+
+# --- whatever is written
+
+CELLS = st.sampled_from(
+    ["", "x", "-1", "1e400", "nan", "inf", "0", "99999999999999999999", "\x00", '"', "a;b", "A01", "yes", "ä" * 40]
+)
+
+
+@settings(deadline=None)  # reads twelve small files from disk each time
+@given(file=st.sampled_from(sorted(FILES)), data=st.data())
+def test_a_damaged_file_gives_a_region_or_a_list_of_problems(file: str, data: st.DataObject) -> None:
+    """Bytes lost, doubled or overwritten, or an odd value in a cell: never a crash, and every problem can be told."""
+    content = bytearray(FILES[file].encode())
+    if data.draw(st.booleans()) and file.endswith(".csv"):
+        lines = FILES[file].splitlines()
+        row = data.draw(st.integers(0, len(lines) - 1))
+        cells = lines[row].split(",")
+        cells[data.draw(st.integers(0, len(cells) - 1))] = data.draw(CELLS)
+        lines[row] = ",".join(cells)
+        content = bytearray("\n".join(lines).encode())
+    else:
+        for _ in range(data.draw(st.integers(1, 3))):
+            at = data.draw(st.integers(0, len(content) - 1))
+            length = data.draw(st.integers(0, 20))
+            content[at : at + length] = data.draw(st.binary(max_size=8))
+            if not content:
+                break
+    with tempfile.TemporaryDirectory() as folder:
+        write(Path(folder), **{file.replace(".", "_"): bytes(content)})
+        told: tuple[Problem, ...] = ()
+        region = None
+        try:
+            region = pack.load(Path(folder))
+        except PackError as error:
+            told = error.problems
+        assert (region is None) == bool(told)
+        assert all(problem.text("id") and problem.text("en") for problem in told)
+        assert region is None or (region.plans and region.units)
