@@ -114,8 +114,9 @@ class Classifier:
         urgent: list[str] = []
         calm: list[str] = []
         for match in matches:
-            if _inside_another(match, about):  # `terjebak` in `kucing terjebak` alarms nobody, `kereta` in `tertabrak kereta`
-                continue  # is no second hint
+            # `terjebak` in `kucing terjebak` alarms nobody, `kereta` in `tertabrak kereta` is no second hint.
+            if _inside_another(match, about):
+                continue
             phrase = " ".join(match.phrase)
             if match.phrase in self._urgent and phrase not in urgent:
                 urgent.append(phrase)
