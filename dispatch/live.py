@@ -2,6 +2,8 @@
 
 While one batch is being written the next collects in the queue, so the slower the disk the larger the batch: the commit
 rate of the database never limits the number of reports.
+
+A Live *follows* (folds the journal's tail, serves reads) until `lead` makes it the region's writer; `nodes.py` decides when.
 """
 
 from __future__ import annotations
@@ -18,14 +20,15 @@ import msgspec
 from dispatch import commands as co
 from dispatch import events as ev
 from dispatch import metrics
-from dispatch.clock import Clock
+from dispatch.clock import Clock, machine_s
 from dispatch.engine import Engine
 from dispatch.fold import State
-from dispatch.journal import Answer, Batch, Journal, JournalFenced, JournalUnavailable, Rows
+from dispatch.journal import Answer, Batch, Journal, JournalUnavailable, Rows, Told
 from dispatch.model import Actor, Incident, Position, Rejected
 from dispatch.policies.view import Policy
 from dispatch.publish import Hub, rows_of
 from dispatch.region import Region
+from dispatch.spool import SpoolFull
 from geo.router import Router
 
 log = logging.getLogger("siaga.live")
@@ -39,6 +42,8 @@ BATCH_MAX = 256
 ANSWERS_MAX = 200_000
 """Idempotency answers in memory: a day at two a second."""
 ANSWERS_KEPT = timedelta(hours=24)
+UNWRITTEN_RETRY_S = 0.5
+"""Pause between tries when even the disk refuses."""
 TRACK_MAX = 50_000
 """Fixes held between two writes: ten seconds at 5,000 a second."""
 SNAPSHOT_EVERY = 5000
@@ -103,14 +108,16 @@ class Live:
         self._in_flight: dict[tuple[str, str], Job] = {}
         self._snapshot_seq = 0
         self._track: list[tuple[str, Position]] = []
-        self.stopped = False
+        self._unwritten: list[Batch] = []
+        """Applied in memory but refused by database and disk alike; written before anything else, published after."""
+        self._deciding = State(region)
+        self.leading = False
 
-    # --- start
+    # --- following
 
     async def start(self) -> None:
         """Latest snapshot + tail, twice folded: once to decide on, once to show."""
         await self.journal.open(self.region.code)
-        now = self.clock.now()
         kept = await self.journal.latest_snapshot()
         states = [State(self.region), State(self.region)]
         if kept is not None:
@@ -121,13 +128,53 @@ class Live:
         async for entry in self.journal.read(states[0].seq):
             for state in states:
                 state.apply(entry)
-        deciding, shown = states
-        deciding.drain_touched()
-        self.engine = Engine(self.region, self.router, self.policy, deciding, self.zone_of)
+        self._deciding, shown = states
         self.hub.load(shown)
+        log.info("recovered region=%s seq=%d open=%d", self.region.code, shown.seq, len(shown.open_ids))
+
+    async def follow(self) -> int:
+        """Fold and publish what the leader has written since; how many lines. Raises JournalUnavailable."""
+        entries = [entry async for entry in self.journal.read(self.hub.state.seq)]
+        for entry in entries:
+            self._deciding.apply(entry)
+        self.hub.publish(entries)
+        return len(entries)
+
+    async def lead(self, node: str, url: str) -> None:
+        """Become the writer: catch up, then write a first line of our own, which fences whoever wrote before.
+
+        Raises JournalFenced when somebody else was faster, JournalUnavailable.
+        """
+        await self.follow()
+        self._deciding.drain_touched()
+        now = self.clock.now()
+        self._answers.clear()
         for answer in await self.journal.answers_since(now - ANSWERS_KEPT):
             self._answers[answer.scope, answer.key] = answer
-        log.info("recovered region=%s seq=%d open=%d", self.region.code, deciding.seq, len(deciding.open_ids))
+        engine = Engine(self.region, self.router, self.policy, self._deciding, self.zone_of)
+        for unit_id, position in self.hub.positions.items():
+            if position.source == "device":
+                engine.fix(unit_id, position)
+        self.engine = engine
+        entries = engine.announce(ev.LeadTaken(node=node, url=url), now)
+        await self._write(entries, [], [])
+        self.hub.publish(entries)
+        self.leading = True
+        log.info("leading region=%s node=%s seq=%d", self.region.code, node, engine.state.seq)
+
+    async def step_down(self) -> None:
+        """Stop writing and start over as a follower: memory may be ahead of the journal, so it is thrown away."""
+        self.leading = False
+        self.engine = None
+        self._unwritten = []
+        self._abandon()
+        shown = self.hub.state
+        kept = await self.journal.latest_snapshot()
+        fresh = State.restore(self.region, kept[2]) if kept is not None else None
+        self._deciding = fresh if fresh is not None else State(self.region)
+        async for entry in self.journal.read(self._deciding.seq, shown.seq):
+            self._deciding.apply(entry)
+        log.warning("following region=%s seq=%d", self.region.code, self._deciding.seq)
 
     # --- commands
 
@@ -144,7 +191,7 @@ class Live:
 
         Raises Rejected, Overloaded (public only), NotLeading. A repeated `key` of the same actor gets the first answer.
         """
-        if self.stopped:
+        if not self.leading:
             raise NotLeading
         scope = str(actor)
         body_hash = hashlib.sha256(body).hexdigest() if key is not None else ""
@@ -178,7 +225,8 @@ class Live:
 
     def fix(self, unit_id: str, position: Position) -> None:
         """A GPS fix: into the engine's fleet and out to the consoles, never through the queue or the journal."""
-        assert self.engine is not None
+        if self.engine is None:
+            raise NotLeading
         self.engine.fix(unit_id, position)
         self.hub.moved(unit_id, position)
 
@@ -206,15 +254,12 @@ class Live:
     # --- the writer
 
     async def run(self) -> None:
-        """Write until cancelled or fenced. The only task that changes the engine's state."""
+        """Write until cancelled (stopping) or fenced (JournalFenced: another node leads). The only writer of the state."""
         try:
             while True:
                 await self._once()
-        except JournalFenced:
-            log.error("fenced: another process writes region=%s; stepping down", self.region.code)
-            raise
         finally:
-            self.stopped = True
+            self.leading = False
             self._abandon()
 
     async def _once(self) -> None:
@@ -249,8 +294,17 @@ class Live:
             except Exception:
                 log.exception("decision failed command=Wake")
                 metrics.decision_failures.inc()
-        if entries or answers:
-            await self._write(entries, answers)
+        told = [Told(j.command, j.actor, j.key, j.body_hash) for j, _ in answered if not isinstance(j.command, co.Wake)]  # type: ignore[arg-type]
+        if entries or answers or self._unwritten:
+            try:
+                await self._write(entries, answers, told)
+            except SpoolFull:
+                log.critical("neither database nor disk takes a batch; refusing acknowledgement")
+                for job, _ in answered:
+                    self._settle(job, NotLeading())
+                self._done(jobs)
+                await asyncio.sleep(UNWRITTEN_RETRY_S)
+                return
         for answer in answers:
             self._answers[answer.scope, answer.key] = answer
         while len(self._answers) > ANSWERS_MAX:
@@ -258,6 +312,9 @@ class Live:
         self.hub.publish(entries)
         for job, body in answered:
             self._settle(job, body)
+        self._done(jobs)
+
+    def _done(self, jobs: list[Job]) -> None:
         for _ in jobs:
             self._queue.task_done()
 
@@ -267,7 +324,7 @@ class Live:
         jobs: list[Job] = []
         if self._queue.empty():
             due = self.engine.next_deadline()
-            wait_s = None if due is None else max(0.0, (due - self.clock.now()).total_seconds())
+            wait_s = None if due is None else max(0.0, machine_s(self.clock, (due - self.clock.now()).total_seconds()))
             try:
                 async with asyncio.timeout(wait_s):
                     jobs.append(await self._queue.get())
@@ -278,7 +335,8 @@ class Live:
         metrics.queue_depth.set(self._queue.qsize())
         return jobs
 
-    async def _write(self, entries: list[ev.Entry], answers: list[Answer]) -> None:
+    async def _write(self, entries: list[ev.Entry], answers: list[Answer], told: list[Told]) -> None:
+        """Make a batch durable. What could not be written before goes first: lines have no gaps."""
         assert self.engine is not None
         state = self.engine.state
         touched = state.drain_touched()
@@ -288,12 +346,26 @@ class Live:
             units=rows_of(state, touched.units, "units"),
             assignments=rows_of(state, touched.assignments, "assignments"),
         )
+        self._unwritten.append(Batch(entries=entries, rows=rows, answers=answers, told=told))
         with metrics.commit_seconds.time():
-            await self.journal.append(Batch(entries=entries, rows=rows, answers=answers))
+            while self._unwritten:
+                batch = self._unwritten[0]
+                await self.journal.append(batch)
+                self._unwritten.pop(0)
+                if batch.entries is not entries:
+                    self.hub.publish(batch.entries)  # late, but durable now
+        self.hub.degraded = bool(getattr(self.journal, "degraded", False))
         metrics.batch_entries.observe(len(entries))
         if state.seq - self._snapshot_seq >= SNAPSHOT_EVERY and state.at is not None:
+            await self._keep_snapshot(state)
+
+    async def _keep_snapshot(self, state: State) -> None:
+        assert state.at is not None
+        try:
             await self.journal.save_snapshot(state.seq, state.at, state.snapshot())
             self._snapshot_seq = state.seq
+        except JournalUnavailable:
+            log.warning("snapshot not kept: database away")
 
     def _settle(self, job: Job, result: bytes | Exception) -> None:
         if job.key is not None and job.scope is not None:
@@ -318,11 +390,8 @@ class Live:
 
     async def save_snapshot(self) -> None:
         """Keep the present state, so that the next start has no tail to fold."""
-        assert self.engine is not None
-        state = self.engine.state
-        if state.at is not None and state.seq > self._snapshot_seq:
-            await self.journal.save_snapshot(state.seq, state.at, state.snapshot())
-            self._snapshot_seq = state.seq
+        if self.engine is not None and self.engine.state.seq > self._snapshot_seq:
+            await self._keep_snapshot(self.engine.state)
 
 
 def outcome_of(entries: list[ev.Entry], seq: int) -> Outcome:
