@@ -172,11 +172,15 @@ class PostgresJournal:
             raise
 
     async def _drop_connection(self) -> None:
-        """Cut the line rather than end it politely: a paused server would keep us waiting."""
         connection, self._connection = self._connection, None
         if connection is not None:
+            await self._cut(connection)
+
+    async def _cut(self, connection: asyncpg.Connection) -> None:
+        """Cut the line rather than end it politely: a paused server would keep us waiting."""
+        with contextlib.suppress(asyncpg.InterfaceError):  # the pool takes a dead connection back by itself
             connection.terminate()
-            await self.pool.release(connection)
+        await self.pool.release(connection)
 
     async def _not_yet_written(self, entries: list[Entry]) -> list[Entry]:
         """Our lines that are not stored; raises JournalFenced when one of the stored ones is not exactly ours."""
@@ -263,11 +267,17 @@ class PostgresJournal:
                 yield connection
         except PASSING_ERRORS as error:
             if connection is not None:
-                connection.terminate()  # a paused server would not let us end politely
+                await self._cut(connection)
             raise JournalUnavailable(type(error).__name__) from error
-        finally:
+        except asyncio.CancelledError:
             if connection is not None:
-                await self.pool.release(connection)
+                await self._cut(connection)
+            raise
+        except BaseException:
+            await self.pool.release(connection, timeout=READ_TIMEOUT_S)
+            raise
+        else:
+            await self.pool.release(connection, timeout=READ_TIMEOUT_S)
 
 
 def entry_of(region: str, row: Any) -> Entry:

@@ -185,7 +185,9 @@ class EmbeddedPostgres:
         self._take_lock()
         try:
             self._own(self.folder)
-            if not (self.folder / "PG_VERSION").exists():
+            if (self.folder / "PG_VERSION").exists():
+                self._check_version()
+            else:
                 self._init()
             self._own(self.socket_folder)
             if self.pid() is not None:
@@ -245,10 +247,8 @@ class EmbeddedPostgres:
 
     def make_replica(self, folder: Path, *, settings: dict[str, str] | None = None) -> EmbeddedPostgres:
         """A streaming replica of this running server in `folder` (pg_basebackup -R); start it with `start`."""
-        replica = EmbeddedPostgres(folder, settings=settings, throwaway=self.throwaway)
-        if self.settings["wal_level"] == "minimal":
-            replica.settings |= {k: self.settings[k] for k in ("wal_level", "max_wal_senders")}
-        replica.settings |= {k: v for k, v in self.settings.items() if k not in replica.settings}
+        # A standby refuses settings smaller than its leader's, so it starts from all of them.
+        replica = EmbeddedPostgres(folder, settings=self.settings | (settings or {}), throwaway=self.throwaway)
         replica._own(folder)
         run("pg_basebackup", "-D", folder, "-R", "-X", "stream", "-c", "fast", "-d", self.dsn(), timeout_s=3600)
         return replica
@@ -258,6 +258,15 @@ class EmbeddedPostgres:
         run("pg_ctl", "promote", "-D", self.folder, "-w", "-t", str(START_TIMEOUT_S))
 
     # --- parts
+
+    def _check_version(self) -> None:
+        theirs = (self.folder / "PG_VERSION").read_text().strip()
+        ours = run("postgres", "--version").split()[-1].split(".")[0]
+        if theirs != ours:
+            raise PostgresError(
+                f"{self.folder} holds data of PostgreSQL {theirs}, this release brings {ours}: move them with "
+                "pg_upgrade or pg_dump"
+            )
 
     def _init(self) -> None:
         arguments = ["--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums", "-U", SUPERUSER]
@@ -326,6 +335,7 @@ def _memory_folder() -> str | None:
 def throwaway_cluster(settings: dict[str, str] | None = None) -> Iterator[EmbeddedPostgres]:
     """A running cluster for tests, not durable, gone afterwards; in memory where the machine offers that."""
     folder = Path(tempfile.mkdtemp(prefix="siaga-pg-", dir=_memory_folder()))
+    folder.chmod(0o711)
     cluster = EmbeddedPostgres(folder / "data", settings=settings, throwaway=True)
     try:
         cluster.start()
