@@ -362,7 +362,8 @@ def _cross_barriers(
         if len(left) and len(right):
             a = int(left[np.argmin(away[side > 0])])
             b = int(right[np.argmin(away[side < 0])])
-            builder.edges.append((a, b, LOCAL, builder.name(bridge.name), False))
+            # A level crossing names no street; a bridge does, and crews are told to pass it.
+            builder.edges.append((a, b, LOCAL, builder.name(bridge.name if bridge.kind == "bridge" else ""), False))
 
 
 def _graph(builder: Builder, plane: Plane, region: str) -> RoadGraph:
