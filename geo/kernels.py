@@ -3,7 +3,7 @@
 Compiled by numba and kept on disk, so only the first start on a machine pays for compiling. All of them work on plain
 CSR arrays: `first[v]:first[v+1]` are the arcs of node v, `ends` their other ends, `w` their seconds (inf = closed). The
 searches are Dijkstra's algorithm (Numer. Math. 1, 1959) with a binary heap and lazy deletion. Work arrays are reused
-between calls: an entry counts only when its `stamp` equals the current `turn`, so nothing is cleared.
+between calls; a bounded search puts back what it touched.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def nearest_units(
     target: int, target_leg_s: float, k: int, anchors: Any, wanted: Any, s_per_m: float,
     rev_first: Any, rev_from: Any, rev_w: Any, w: Any,
     head: Any, after: Any, lead_m: Any, lead_arc: Any, lead_share: Any,
-    dist: Any, stamp: Any, turn: int, keys: Any, nodes: Any,
+    dist: Any, touched: Any, keys: Any, nodes: Any,
     unit_eta: Any, unit_stamp: Any, unit_turn: int, found: Any, best_eta: Any, best_slot: Any,
 ) -> Any:  # fmt: skip
     """Search backwards from `target` until no unit left can be among the k first; exact.
@@ -167,6 +167,7 @@ def nearest_units(
     nothing better can follow. k <= 0 means every unit; `anchors` counts the anchors of each unit, and the search
     ends when those of all wanted units have been seen.
 
+    `dist` (n,) must come filled with inf and is left so; `touched` (n,) is scratch.
     Returns (units found, nodes settled); `found[:n]` are slots whose `unit_eta` is final, ties with the k-th included,
     in no order. Complexity follows the share of the city that must be searched, about k / (units per node), not its size.
     """
@@ -182,7 +183,8 @@ def nearest_units(
     settled = 0
     size = heap_push(keys, nodes, 0, target_leg_s, target)
     dist[target] = target_leg_s
-    stamp[target] = turn
+    touched[0] = target
+    n_touched = 1
     while size > 0:
         d = keys[0]
         u = nodes[0]
@@ -237,8 +239,10 @@ def nearest_units(
         for p in range(rev_first[u], rev_first[u + 1]):
             v = rev_from[p]
             nd = d + rev_w[p]
-            if nd <= kth and (stamp[v] != turn or nd < dist[v]) and nd < np.inf:
-                stamp[v] = turn
+            if nd < dist[v] and nd <= kth:
+                if dist[v] == np.inf:
+                    touched[n_touched] = v
+                    n_touched += 1
                 dist[v] = nd
                 if replaced:
                     size = heap_push(keys, nodes, size, nd, v)
@@ -247,6 +251,8 @@ def nearest_units(
                     replaced = True
         if not replaced:
             size = heap_drop_first(keys, nodes, size)
+    for i in range(n_touched):
+        dist[touched[i]] = np.inf
     if k > 0 and n_found > k:
         kept = 0
         for f in range(n_found):

@@ -196,7 +196,7 @@ class RoadFleet:
             node, leg_s, min(k, len(self._best_eta)) if k is not None else 0, self._anchors, wanted,
             graph.offroad_s_per_m(mode), graph.rev_first, graph.rev_from, live.reverse[mode], live.forward[mode],
             self._head, self._after, self._lead_m, self._lead_arc, self._lead_share,
-            ws.dist, ws.stamp, ws.next_turn(), ws.keys, ws.nodes,
+            ws.dist, ws.touched, ws.keys, ws.nodes,
             self._unit_eta, self._unit_stamp, self._turn, self._found, self._best_eta, self._best_slot,
         )  # fmt: skip
         chosen = self._found[:n_found]

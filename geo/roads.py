@@ -66,14 +66,9 @@ class Workspace(threading.local):
 
     def __init__(self, n: int, m: int) -> None:
         self.dist = np.full(n, np.inf)
-        self.stamp = np.zeros(n, np.int64)
-        self.turn = 0
+        self.touched = np.zeros(n, np.int32)
         self.keys = np.zeros(m + n + 1)
         self.nodes = np.zeros(m + n + 1, np.int32)
-
-    def next_turn(self) -> int:
-        self.turn += 1
-        return self.turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -455,6 +450,10 @@ class RoadGraph:
             self._paths = PathFinder(self)
         return self._paths
 
+    def drop_paths(self) -> None:
+        """Forget the route search; the next route builds it again. Frees its memory where only nearest units are asked."""
+        self._paths = None
+
     def fleet(self) -> RoadFleet:
         from geo.nearest import RoadFleet
 
@@ -506,12 +505,12 @@ class RoadGraph:
         fleet = self.fleet()
         lon, lat = float(self.node_lon[0]), float(self.node_lat[0])
         fleet.place("warm-up", lon, lat)
-        mode = self.modes[0]
-        fleet.nearest(lon, lat, 1, mode)
-        self.eta_s(lon, lat, lon, lat, mode)
+        last = self.n_nodes - 1
+        for mode in self.modes:
+            fleet.nearest(lon, lat, 1, mode)
+            self.path_nodes(0, last, mode)
         self.times_from(0, mode, limit_s=1.0)
-        self.node_matrix_s([0], [0], mode)
-        self.path_nodes(0, 0, mode)
+        self.node_matrix_s([0] * (PAIRS_BY_ROUTE + 1), [0], mode)
 
     def _straight_line_speeds(self) -> dict[Mode, float]:
         """Speed of the straight-line fallback per mode: this network's own length-weighted mean speed."""
