@@ -110,6 +110,13 @@ class SlaFold:
                 found.append(self._row(case, now))
         return found
 
+    def headline(self, now: datetime | None, since: datetime | None = None, until: datetime | None = None) -> Share:
+        """The one figure, with n and its interval."""
+        rows = self.outcomes(now, since, until)
+        missing_lines = self.timeline.missing_lines(since, until)
+        within = max(0, sum(r.verdict == "on_time" for r in rows) - missing_lines)
+        return share(within, sum(r.verdict != "left_out" for r in rows) + missing_lines)
+
     def _row(self, case: Case, now: datetime | None) -> Outcome:
         kept = self._rows.get(case.incident_id)
         if kept is not None and kept[0] == case.version:
@@ -124,9 +131,7 @@ class SlaFold:
     def summary(self, now: datetime, since: datetime | None = None, until: datetime | None = None) -> Summary:
         """Figures at `now` over emergencies first rung in [since, until); None = unbounded."""
         rows = self.outcomes(now, since, until)
-        missing_lines = sum(
-            k for at, k in self.timeline.missing if (since is None or at >= since) and (until is None or at < until)
-        )
+        missing_lines = self.timeline.missing_lines(since, until)
         late: dict[str, int] = {}
         excluded: dict[str, int] = {}
         excluded_ids: dict[str, list[str]] = {}

@@ -48,6 +48,15 @@ class Timeline:
         self.reports: dict[str, ReportClock] = {}
         self.open: dict[str, Case] = {}
         """Incidents neither ended nor merged, by id."""
+        self.unsettled: dict[str, Case] = {}
+        self.ringing: dict[str, ReportClock] = {}
+        """Calls that have neither been answered nor given up."""
+        self.unreturned: dict[str, ReportClock] = {}
+        """Abandoned calls that nobody has called back."""
+        self.settled_hook: Callable[[Case], None] | None = None
+        """Told of each case the moment it is settled."""
+        self.worsened = 0
+        """Verdicts that a later record lowered."""
         self.region: str | None = None
         self.last_seq: int | None = None if first_seq is None else first_seq - 1
         self.last_at: datetime | None = None
@@ -185,12 +194,16 @@ class Timeline:
     ) -> Tally:
         """SLA-7 over emergencies first rung in [since, until). `last_seq_expected`: the journal's known head, so that a
         torn-off end is counted as missing too."""
-        missing = sum(k for at, k in self.missing if (since is None or at >= since) and (until is None or at < until))
+        missing = self.missing_lines(since, until)
         if last_seq_expected is not None:
             missing += max(0, last_seq_expected - (self.last_seq or 0))
         return tally(
             ((c.incident_id, *self.verdict(c, now)) for c in self.cases.values() if in_window(c, since, until)), missing
         )
+
+    def missing_lines(self, since: datetime | None, until: datetime | None) -> int:
+        """Lines missing from the journal before lines of [since, until)."""
+        return sum(k for at, k in self.missing if (since is None or at >= since) and (until is None or at < until))
 
     def _touch(self, case: Case, now: datetime) -> None:
         """Settle a case whose time is up, by its record before whatever is about to change it."""
@@ -204,12 +217,23 @@ class Timeline:
         """Something that verdicts depend on has changed: whatever is settled in this cluster may only have become worse."""
         for member in case.root().cluster():
             if member.settled is not None:
-                member.settled = min(member.settled, judge(self.facts(member))[0])
+                stands = judge(self.facts(member))[0]
+                if stands < member.settled:
+                    member.settled = stands
+                    self.worsened += 1
 
     def _settle(self, case: Case) -> None:
         case.settled = judge(self.facts(case))[0]
         case.settled_kind = case.kind
         case.settled_zone = case.zone
+        self.unsettled.pop(case.incident_id, None)
+        if self.settled_hook is not None:
+            self.settled_hook(case)
+
+    def settle_due(self, now: datetime) -> None:
+        """Settle everything whose time is up, so that counters do not wait for the next event about it."""
+        for case in list(self.unsettled.values()):
+            self._touch(case, now)
 
     def _case(self, incident_id: str, at: datetime) -> Case | None:
         case = self.cases.get(incident_id)
@@ -256,7 +280,8 @@ class Timeline:
         ring_at = self._heard(event.rang_at, at)
         report = self.reports.get(event.report_id)
         if report is None:
-            self.reports[event.report_id] = ReportClock(event.report_id, ring_at, True)
+            report = ReportClock(event.report_id, ring_at, True)
+            self.reports[event.report_id] = self.ringing[event.report_id] = report
             return
         self.odd["call_presented_again"] += 1  # or its lines came out of order: the earliest ring stands
         report.is_call = True
@@ -280,11 +305,16 @@ class Timeline:
             report.called_back_at = at
         if report.answered_at is None:
             report.answered_at = at
+        self.ringing.pop(event.report_id, None)
+        self.unreturned.pop(event.report_id, None)
 
     def _call_abandoned(self, event: ev.CallAbandoned, at: datetime) -> None:
         report = self._report(event.report_id)
         if report.abandoned_at is None:
             report.abandoned_at = at
+        self.ringing.pop(event.report_id, None)
+        if report.is_call:
+            self.unreturned[event.report_id] = report
 
     def _report_submitted(self, event: ev.ReportSubmitted, at: datetime) -> None:
         report = self.reports.get(event.report_id)
@@ -294,6 +324,8 @@ class Timeline:
             self.reports[event.report_id] = report
         if report.submitted_at is None:
             report.submitted_at = at
+        self.ringing.pop(event.report_id, None)
+        self.unreturned.pop(event.report_id, None)
 
     def _join(self, report_id: str, case: Case, at: datetime) -> None:
         report = self._report(report_id)
@@ -320,6 +352,8 @@ class Timeline:
 
     def _report_dismissed(self, event: ev.ReportDismissed, at: datetime) -> None:
         self._report(event.report_id).dismissed_for = event.reason
+        self.ringing.pop(event.report_id, None)
+        self.unreturned.pop(event.report_id, None)
 
     def _duplicate_suspected(self, event: ev.DuplicateSuspected, at: datetime) -> None:
         case = self._case(event.incident_id, at)
@@ -339,7 +373,7 @@ class Timeline:
         case.required = event.required
         case.wanted = _alternatives(event.required)
         case.split_off = self._report(event.report_id).first_incident not in (None, event.incident_id)
-        self.cases[event.incident_id] = self.open[event.incident_id] = case
+        self.cases[event.incident_id] = self.open[event.incident_id] = self.unsettled[event.incident_id] = case
         self._join(event.report_id, case, at)
 
     def _incident_regraded(self, event: ev.IncidentRegraded, at: datetime) -> None:

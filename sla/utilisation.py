@@ -106,6 +106,17 @@ class Utilisation:
         ]
         return [*self.windows, *running]
 
+    def levels(self, now: datetime) -> dict[str, tuple[int, int, float]]:
+        """By group: units free, units on duty, seconds so far with units on duty and none free."""
+        found = {}
+        for group, free in self._free.items():
+            zero_s = self.zero_s.get(group, 0.0)
+            began = self._zero_since.get(group)
+            if began is not None and not began[1] and now > began[0]:
+                zero_s += (now - began[0]) / SECOND
+            found[group] = (free, self._duty[group], zero_s)
+        return found
+
     @staticmethod
     def _spent(unit: _Unit, now: datetime) -> UnitUse:
         use = msgspec.structs.replace(unit.use)
