@@ -128,7 +128,7 @@ DECLINES = (
     "alat oksigen kosong, sedang diisi ulang",
     "pengemudi sakit, menunggu pengganti",
 )
-GIVEN_NAMES = [
+GIVEN_NAMES: tuple[str, ...] = (
     "Agus",
     "Bagus",
     "Candra",
@@ -141,7 +141,6 @@ GIVEN_NAMES = [
     "Joko",
     "Kartika",
     "Lukman",
-] + [
     "Mega",
     "Nanang",
     "Okta",
@@ -153,7 +152,8 @@ GIVEN_NAMES = [
     "Wahyu",
     "Yuni",
     "Zainal",
-]  # invented crews of common given names
+)
+"""Invented crews of common given names."""
 
 
 class Crew:

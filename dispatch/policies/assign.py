@@ -18,7 +18,7 @@ from dispatch.policies.view import Arrival, Choice, Need, View
 
 CANDIDATES_KEPT = 8
 NEEDS_MAX = 60
-"""Places matched at once, most urgent first; beyond this the city is in a disaster and the tail may wait a round."""
+"""Open places matched at once, most urgent first; with more the city is in a disaster and the tail may wait a round."""
 IMPOSSIBLE = 1e9
 UNSERVED_P1 = 1e5
 """Leaving a priority-1 place open while any unit could come is never an option."""
@@ -38,8 +38,8 @@ class AssignSettings(msgspec.Struct, frozen=True):
     switch_price: float = 20.0
     """Crews are not tossed about for less."""
     wait_base: tuple[float, float, float] = (UNSERVED_P1, 350.0, 350.0)
-    wait_slope: tuple[float, float, float] = (0.0, 0.3, 0.25)
-    """Price of leaving a place open now: base + slope x seconds waited."""
+    wait_slope: tuple[float, float, float] = (0.0, 0.8, 0.5)
+    """Price of leaving a place open now: base + slope x seconds waited; a slope above the weight, so that it always ends."""
     lesser_price: float = 30.0
     """For each step down the list of a place's capabilities."""
     further_weight: float = 0.3
@@ -56,7 +56,7 @@ class BestTogether:
         free = list(view.free_units())
         if not open_needs and not (coming and free):
             return ()
-        needs = (open_needs + coming)[:NEEDS_MAX]
+        needs = open_needs[:NEEDS_MAX] + coming
         on_way = sorted({need.coming for need in coming if need.coming is not None})
         pairs = [self._arrivals(view, need, free, on_way, len(needs)) for need in needs]
         columns = {u: j for j, u in enumerate(sorted({a.unit_id for arrivals in pairs for a in arrivals}))}
@@ -145,4 +145,3 @@ def _step(response_s: float, after_s: float, width_s: float) -> float:
     if width_s <= 0.0:
         return 1.0 if response_s > after_s else 0.0
     return min(1.0, max(0.0, (response_s - after_s + width_s) / (2.0 * width_s)))
-

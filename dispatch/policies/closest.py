@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from dispatch.policies.view import Choice, Move, Need, View
+from dispatch.policies.view import Arrival, Choice, Move, Need, View
 
 CANDIDATES_KEPT = 8
 """Ranked units kept with a choice; more than anybody reads on a screen."""
@@ -61,21 +61,29 @@ class Closest:
         if by_unit:
             pool = sorted({*view.free_units(), *by_unit})
         arrivals = view.arrivals(need, pool, k=CANDIDATES_KEPT + len(taken))
-        for arrival in arrivals:
-            if arrival.unit_id in taken:
-                continue
-            left = by_unit.get(arrival.unit_id)
-            if left is not None:
-                bumped.append(msgspec.structs.replace(left, coming=None, coming_since=None))
-            return Choice(
-                incident_id=need.incident_id,
-                slot=need.slot,
-                unit_id=arrival.unit_id,
-                eta_s=arrival.eta_s,
-                why="diverted_up" if left is not None else "soonest",
-                candidates=tuple(arrivals[:CANDIDATES_KEPT]),
-            )
-        return None
+        arrivals = [a for a in arrivals if a.unit_id not in taken]
+        if not arrivals:
+            return None
+        arrival = self._pick(view, need, arrivals)
+        left = by_unit.get(arrival.unit_id)
+        if left is not None:
+            bumped.append(msgspec.structs.replace(left, coming=None, coming_since=None))
+        if left is not None:
+            why = "diverted_up"
+        else:
+            why = "soonest" if arrival is arrivals[0] else "coverage"
+        return Choice(
+            incident_id=need.incident_id,
+            slot=need.slot,
+            unit_id=arrival.unit_id,
+            eta_s=arrival.eta_s,
+            why=why,
+            candidates=tuple(arrivals[:CANDIDATES_KEPT]),
+        )
+
+    def _pick(self, view: View, need: Need, arrivals: Sequence[Arrival]) -> Arrival:
+        """Which of the units that could come, soonest first."""
+        return arrivals[0]
 
     def relocate(self, view: View) -> Sequence[Move]:
         return ()

@@ -17,7 +17,7 @@ from dispatch.region import Region
 from geo.router import REGULAR, FloatArray, Router
 
 Row = npt.NDArray[np.float32]
-Reach = Callable[[float, float], FloatArray]
+Reach = Callable[[float, float], FloatArray | Row]
 """Seconds from a place (lon, lat) to every demand point (P,), inf = no road or beyond the search's limit."""
 
 POINTS_MAX = 2_500
@@ -94,10 +94,10 @@ class Coverage:
             way = self._way[lon, lat] = self._router.matrix_s([(lon, lat)], self._post_at, REGULAR)[0]
         return way
 
-    def _soft(self, seconds: FloatArray) -> Row:
-        late = self.within_s + self.ramp_s
+    def _soft(self, seconds: FloatArray | Row) -> Row:
         width = max(2.0 * self.ramp_s, 1e-6)
-        return np.clip((late - seconds) / width, 0.0, 1.0).astype(np.float32)
+        share = np.float32((self.within_s + self.ramp_s) / width) - seconds.astype(np.float32) * np.float32(1.0 / width)
+        return np.minimum(np.maximum(share, np.float32(0.0)), np.float32(1.0))
 
     def _reach_of(self, mode: str) -> Reach:
         reach = self._reach.get(mode)

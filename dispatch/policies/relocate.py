@@ -18,7 +18,6 @@ import numpy as np
 
 from dispatch.policies.coverage import Coverage, Row, by_group
 from dispatch.policies.view import Move, View
-from geo.router import FloatArray
 
 TOUCHING_S = 20.0
 """A post this near is where the unit stands already; no order is worth a radio call."""
@@ -61,71 +60,69 @@ class MoveUp:
     def _relocate_group(self, view: View, free: list[str], group: str) -> list[Move]:
         s, coverage, units = self.settings, self.coverage, view.units
         codes = coverage.post_codes
-        here: list[Row] = []
-        ways: list[FloatArray] = []
-        at_post: list[int] = []
-        now: list[Row] = []
         place = {code: i for i, code in enumerate(codes)}
-        for unit_id in free:
+        n = len(free)
+        here = np.empty((n, len(coverage.weight)), np.float32)
+        now = np.empty_like(here)
+        ways = np.empty((n, len(codes)))
+        at_post = np.empty(n, np.int64)
+        for a, unit_id in enumerate(free):
             unit = units[unit_id]
             position = unit.position
             if position is None or unit.post is None:
                 raise AssertionError(f"{unit_id} has no place")
-            i = place[unit.post]
-            way = coverage.way_to_posts_s(position.lon, position.lat)
-            row = coverage.row(position.lon, position.lat, unit.mode)
-            here.append(row)
-            ways.append(way)
-            at_post.append(i)
-            now.append(self._blend(float(way[i]), coverage.posts(unit.mode)[i], row))
+            at_post[a] = i = place[unit.post]
+            ways[a] = coverage.way_to_posts_s(position.lon, position.lat)
+            here[a] = coverage.row(position.lon, position.lat, unit.mode)
+            now[a] = self._blend(float(ways[a, i]), coverage.posts(unit.mode)[i], here[a])
+        keep = np.float32(1.0 - s.q)
         missed = coverage.weight.copy()
         for row in self._busy_rows(view, group):
-            missed *= 1.0 - row
-        keep = 1.0 - s.q
-        for row in now:
-            missed *= 1.0 - keep * row
-        movable = [view.moves_left(u) > 0 for u in free]
-        standing = [float(ways[a][at_post[a]]) <= TOUCHING_S for a in range(len(free))]
+            missed *= np.float32(1.0) - row
+        open_share = np.float32(1.0) - keep * now
+        missed *= np.prod(open_share, axis=0)
+        movable = np.array([view.moves_left(u) > 0 for u in free])
+        standing = ways[np.arange(n), at_post] <= TOUCHING_S
+        share = np.exp(-ways / s.patience_s)
         taken = np.zeros(len(codes), np.int64)
         for unit in units.values():
             if unit.post is not None and unit.duty_since is not None and unit.assignment_id is None:
                 taken[place[unit.post]] += 1
-        room = np.array([view.region.posts[c].capacity for c in codes]) > taken
+        capacity = np.array([view.region.posts[c].capacity for c in codes])
+        modes = [units[u].mode for u in free]
         moves: list[Move] = []
-        for _ in range(s.moves_max):
-            best, best_gain = None, s.gain_min
-            for a, unit_id in enumerate(free):
-                if not movable[a]:
-                    continue
-                without = (missed / (1.0 - keep * now[a])) * keep
-                share = np.exp(-ways[a] / s.patience_s)
-                there = coverage.posts(units[unit_id].mode) @ without
-                gains = share * there + (1.0 - share) * float(here[a] @ without) - float(now[a] @ without)
-                gains[~room] = -math.inf
-                gains[at_post[a]] = -math.inf
-                if standing[a]:
-                    gains = gains - s.idle_extra
-                p = int(np.argmax(gains))
-                if gains[p] > best_gain:
-                    best, best_gain = (a, p), float(gains[p])
-            if best is None:
+        while len(moves) < s.moves_max:
+            without = (keep * missed) / open_share
+            stay = np.einsum("ap,ap->a", now, without)
+            leave = np.einsum("ap,ap->a", here, without)
+            there = np.empty((n, len(codes)))
+            for mode in sorted(set(modes)):
+                rows = [a for a in range(n) if modes[a] == mode]
+                there[rows] = without[rows] @ coverage.posts(mode).T
+            gains = share * there + (1.0 - share) * leave[:, None] - stay[:, None]
+            gains[standing] -= s.idle_extra
+            gains[~movable] = -math.inf
+            gains[:, capacity <= taken] = -math.inf
+            gains[np.arange(n), at_post] = -math.inf
+            best = int(np.argmax(gains))
+            a, p = divmod(best, len(codes))
+            gain = float(gains[a, p])
+            if not gain > s.gain_min:
                 break
-            a, p = best
-            unit_id = free[a]
-            moved = self._blend(float(ways[a][p]), coverage.posts(units[unit_id].mode)[p], here[a])
-            missed *= (1.0 - keep * moved) / (1.0 - keep * now[a])
+            moved = self._blend(float(ways[a, p]), coverage.posts(modes[a])[p], here[a])
+            missed *= (np.float32(1.0) - keep * moved) / open_share[a]
             now[a] = moved
+            open_share[a] = np.float32(1.0) - keep * moved
             taken[p] += 1
             taken[at_post[a]] -= 1
             at_post[a] = p
-            room = np.array([view.region.posts[c].capacity for c in codes]) > taken
             movable[a] = False
-            moves.append(Move(unit_id=unit_id, post=codes[p], gain=best_gain))
+            moves.append(Move(unit_id=free[a], post=codes[p], gain=gain))
         return moves
 
     def _blend(self, way_s: float, there: Row, here: Row) -> Row:
-        share = math.exp(-way_s / self.settings.patience_s)
-        return share * there + (1.0 - share) * here
+        share = np.float32(math.exp(-way_s / self.settings.patience_s))
+        return share * there + (np.float32(1.0) - share) * here
 
     def _busy_rows(self, view: View, group: str) -> list[Row]:
         """kappa x coverage of units that are taken now, from where they will be free."""
@@ -150,5 +147,5 @@ class MoveUp:
                     continue
                 kappa, lon, lat = s.kappa_coming, unit.position.lon, unit.position.lat
             if kappa > 0.0:
-                rows.append(kappa * self.coverage.row(lon, lat, unit.mode))
+                rows.append(np.float32(kappa) * self.coverage.row(lon, lat, unit.mode))
         return rows
