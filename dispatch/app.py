@@ -49,7 +49,7 @@ async def _background(app: web.Application) -> AsyncIterator[None]:
     """The writer and the two flushers live exactly as long as the application."""
     services = app[SERVICES]
     tasks = [
-        asyncio.create_task(services.live.run(), name="writer"),
+        asyncio.create_task(services.node.run(), name="node"),
         asyncio.create_task(_flush(services), name="flush"),
     ]
     yield

@@ -83,6 +83,16 @@ class Leadership:
         self.role = role
         self._connection: asyncpg.Connection | None = None
 
+    @property
+    def alive(self) -> bool:
+        return self._connection is not None and not self._connection.is_closed()
+
+    @property
+    def connection(self) -> asyncpg.Connection:
+        """The lock's own connection; only after a first `try_lead`."""
+        assert self._connection is not None
+        return self._connection
+
     async def try_lead(self) -> bool:
         """True when this process holds the region now, False when another does. Raises one of PASSING_ERRORS."""
         if self._connection is None or self._connection.is_closed():

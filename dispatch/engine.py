@@ -360,6 +360,13 @@ class Engine:
         if unit.state is not UnitState.OFF_DUTY:
             self.fleet.place(unit_id, position.lon, position.lat)
 
+    def announce(self, event: ev.AnyEvent, at: datetime) -> list[ev.Entry]:
+        """Apply an event that no command decides (a node taking the lead)."""
+        entries: list[ev.Entry] = []
+        at = max(at, self.state.at) if self.state.at is not None else at
+        self._commit([event], at, ENGINE, None, entries)
+        return entries
+
     def step(
         self,
         command: co.Command,

@@ -381,6 +381,13 @@ class MoveOrdered(Event, frozen=True, tag="move_ordered"):
     reason: str = ""
 
 
+class LeadTaken(Event, frozen=True, tag="lead_taken"):
+    """A node began to write this region. Being a line of its own it fences whoever wrote before."""
+
+    node: str
+    url: str = ""
+
+
 AnyEvent = (
     CallPresented
     | ReportAnswered
@@ -428,6 +435,7 @@ AnyEvent = (
     | UnitReturned
     | UnitPlaced
     | MoveOrdered
+    | LeadTaken
 )
 
 

@@ -63,6 +63,7 @@ class Snapshot(msgspec.Struct):
     assignments: dict[str, Assignment]
     recommended: dict[str, dict[str, ev.UnitRecommended]]
     ended: list[str]
+    leader_url: str = ""
 
 
 SNAPSHOT_VERSION = 1
@@ -85,6 +86,8 @@ class State:
         self.active_ids: dict[str, None] = {}
         self.abandoned_by_phone: dict[str, str] = {}
         self.report_of_call: dict[str, str] = {}
+        self.leader_url = ""
+        """Where the node that writes this region answers; not part of the digest."""
         self.last_report = ""
         self.last_incident = ""
         self.ended: list[str] = []
@@ -138,6 +141,7 @@ class State:
                 assignments=self.assignments,
                 recommended=self.recommended,
                 ended=self.ended,
+                leader_url=self.leader_url,
             )
         )
 
@@ -157,6 +161,7 @@ class State:
         # A unit the pack no longer lists stays until its job ends; a new one of the pack starts off duty.
         state.units.update(snap.units)
         state.recommended, state.ended = snap.recommended, snap.ended
+        state.leader_url = snap.leader_url
         for incident in state.incidents.values():
             if incident.state in OPEN_STATES:
                 state.open_ids[incident.incident_id] = None
@@ -728,6 +733,10 @@ def _move_ordered(s: State, e: ev.MoveOrdered, entry: ev.Entry) -> None:
     unit.moves_today += 1
 
 
+def _lead_taken(s: State, e: ev.LeadTaken, entry: ev.Entry) -> None:
+    s.leader_url = e.url
+
+
 _APPLY: dict[type[ev.Event], Callable[[State, Any, ev.Entry], None]] = {
     ev.CallPresented: _call_presented,
     ev.ReportAnswered: _report_answered,
@@ -775,4 +784,5 @@ _APPLY: dict[type[ev.Event], Callable[[State, Any, ev.Entry], None]] = {
     ev.UnitReturned: _unit_returned,
     ev.UnitPlaced: _unit_placed,
     ev.MoveOrdered: _move_ordered,
+    ev.LeadTaken: _lead_taken,
 }

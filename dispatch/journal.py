@@ -16,8 +16,9 @@ from typing import Any, Protocol
 
 import msgspec
 
+from dispatch.commands import AnyCommand
 from dispatch.events import KINDS, AnyEvent, Entry, Event
-from dispatch.model import Assignment, Incident, Report, Unit
+from dispatch.model import Actor, Assignment, Incident, Report, Unit
 
 SNAPSHOTS_KEPT = 3
 """The newest may be damaged or written by a version we had to take back; two older ones cost little disk."""
@@ -67,12 +68,22 @@ class Rows(msgspec.Struct):
     assignments: list[Assignment] = []
 
 
+class Told(msgspec.Struct, frozen=True):
+    """A command as it was given; only the spool keeps it, to give it again when another leader took over meanwhile."""
+
+    command: AnyCommand
+    actor: Actor
+    key: str | None
+    body_hash: str
+
+
 class Batch(msgspec.Struct):
     """What one group commit writes: lines in order of `seq`, changed rows, idempotency answers."""
 
     entries: list[Entry]
     rows: Rows = msgspec.field(default_factory=Rows)
     answers: list[Answer] = []
+    told: list[Told] = []
 
 
 class Journal(Protocol):

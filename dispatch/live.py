@@ -75,7 +75,7 @@ class NotLeading(Exception):  # noqa: N818
 class Job(msgspec.Struct):
     """A command on its way through the queue."""
 
-    command: co.Command
+    command: co.AnyCommand
     actor: Actor
     future: asyncio.Future[bytes]
     scope: str | None = None
@@ -116,8 +116,14 @@ class Live:
     # --- following
 
     async def start(self) -> None:
-        """Latest snapshot + tail, twice folded: once to decide on, once to show."""
+        """Bind to the journal and read it. Raises JournalUnavailable."""
         await self.journal.open(self.region.code)
+        await self._load()
+        shown = self.hub.state
+        log.info("recovered region=%s seq=%d open=%d", self.region.code, shown.seq, len(shown.open_ids))
+
+    async def _load(self) -> None:
+        """Latest snapshot + tail, twice folded: once to decide on, once to show."""
         kept = await self.journal.latest_snapshot()
         states = [State(self.region), State(self.region)]
         if kept is not None:
@@ -130,7 +136,6 @@ class Live:
                 state.apply(entry)
         self._deciding, shown = states
         self.hub.load(shown)
-        log.info("recovered region=%s seq=%d open=%d", self.region.code, shown.seq, len(shown.open_ids))
 
     async def follow(self) -> int:
         """Fold and publish what the leader has written since; how many lines. Raises JournalUnavailable."""
@@ -163,28 +168,26 @@ class Live:
         log.info("leading region=%s node=%s seq=%d", self.region.code, node, engine.state.seq)
 
     async def step_down(self) -> None:
-        """Stop writing and start over as a follower: memory may be ahead of the journal, so it is thrown away."""
+        """Stop writing and start over as a follower. Memory may be ahead of the journal, so it is thrown away, and
+        whoever reads is made to read again.
+        """
         self.leading = False
         self.engine = None
         self._unwritten = []
         self._abandon()
-        shown = self.hub.state
-        kept = await self.journal.latest_snapshot()
-        fresh = State.restore(self.region, kept[2]) if kept is not None else None
-        self._deciding = fresh if fresh is not None else State(self.region)
-        async for entry in self.journal.read(self._deciding.seq, shown.seq):
-            self._deciding.apply(entry)
-        log.warning("following region=%s seq=%d", self.region.code, self._deciding.seq)
+        await self._load()
+        log.warning("following region=%s seq=%d", self.region.code, self.hub.state.seq)
 
     # --- commands
 
     async def submit(
         self,
-        command: co.Command,
+        command: co.AnyCommand,
         actor: Actor,
         *,
         key: str | None = None,
         body: bytes = b"",
+        body_hash: str | None = None,
         public: bool = False,
     ) -> bytes:
         """Queue a command and wait until its events are durable. Returns the encoded Outcome.
@@ -194,7 +197,8 @@ class Live:
         if not self.leading:
             raise NotLeading
         scope = str(actor)
-        body_hash = hashlib.sha256(body).hexdigest() if key is not None else ""
+        if body_hash is None:
+            body_hash = hashlib.sha256(body).hexdigest() if key is not None else ""
         if key is not None:
             known = self._answers.get((scope, key))
             if known is not None:
@@ -222,6 +226,13 @@ class Live:
         await self._queue.put(job)
         # The caller may hang up; what it asked for still happens and its answer is kept under its key.
         return await asyncio.shield(job.future)
+
+    async def give_again(self, told: Told) -> None:
+        """A command acknowledged by an earlier leader whose lines were lost to a take-over. A refusal now is final and logged."""
+        try:
+            await self.submit(told.command, told.actor, key=told.key, body_hash=told.body_hash)
+        except Rejected as refusal:
+            log.error("command given again was refused code=%s key=%s", refusal.code, told.key)
 
     def fix(self, unit_id: str, position: Position) -> None:
         """A GPS fix: into the engine's fleet and out to the consoles, never through the queue or the journal."""
@@ -294,7 +305,10 @@ class Live:
             except Exception:
                 log.exception("decision failed command=Wake")
                 metrics.decision_failures.inc()
-        told = [Told(j.command, j.actor, j.key, j.body_hash) for j, _ in answered if not isinstance(j.command, co.Wake)]  # type: ignore[arg-type]
+        told = [
+            Told(job.command, job.actor, job.key or f"told-{self.engine.state.seq}-{n}", job.body_hash)
+            for n, (job, _) in enumerate(answered)
+        ]
         if entries or answers or self._unwritten:
             try:
                 await self._write(entries, answers, told)

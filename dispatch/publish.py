@@ -74,7 +74,10 @@ class Hub:
     # --- feeding
 
     def load(self, state: State) -> None:
-        """Start from a recovered state (nothing is sent)."""
+        """Start from a recovered state. Whoever reads already is cut off, to begin again with a snapshot."""
+        self._recent.clear()
+        for subscriber in [*self._subscribers, *(s for readers in self._of_unit.values() for s in readers)]:
+            subscriber.lost.set()
         self.state = state
         self.state.drain_touched()
         for unit in state.units.values():

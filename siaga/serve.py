@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import secrets
+import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Self
@@ -25,11 +26,13 @@ from dispatch.database import APP_ROLE, connect, create_pool
 from dispatch.journal_pg import PostgresJournal
 from dispatch.live import Live
 from dispatch.migrate import apply_grants, check_schema, migrate
+from dispatch.nodes import Node, PostgresElection
 from dispatch.pack import load as load_pack
 from dispatch.policies.closest import Closest
 from dispatch.policies.view import Policy
 from dispatch.region import Region
 from dispatch.roles import Role
+from dispatch.spool import FileDisk, SpoolingJournal
 from geo.router import Router
 from siaga.rooms import Rooms
 from siaga.router import load_router
@@ -39,6 +42,8 @@ log = logging.getLogger("siaga.serve")
 REGIONS = Path(__file__).resolve().parents[1] / "regions"
 SECRET_BYTES = 32
 KEEP_ALIVE_S = 75.0
+START_TIMEOUT_S = 60.0
+"""A node that neither leads nor finds a leader within a minute is misconfigured."""
 
 
 class Config(msgspec.Struct):
@@ -50,7 +55,8 @@ class Config(msgspec.Struct):
     port: int = 8112
     pack: Path = REGIONS / "surabaya"
     demo: bool = False
-    access_log: bool = False
+    public_url: str = ""
+    """Where other nodes reach this one; empty = its own address."""
 
 
 class Server:
@@ -103,7 +109,10 @@ class Server:
         role = await prepare_database(config.dsn)
         pool = await create_pool(config.dsn, role=role)
         self._stack.push_async_callback(pool.close)
-        journal = PostgresJournal(pool)
+        election = PostgresElection(config.dsn, region.code, pool)
+        self._stack.push_async_callback(election.close)
+        spool = FileDisk(config.var / "spool" / f"{region.code}.spool")
+        journal = SpoolingJournal(PostgresJournal(pool), spool, election.leave_orphans)
         self._stack.push_async_callback(journal.close)
         accounts = Accounts(PostgresAccounts(pool), self.clock, allow_demo=config.demo)
         await accounts.refresh()
@@ -121,9 +130,11 @@ class Server:
         live.hub.listen(rooms.published)
         catching_up = asyncio.create_task(rooms.catch_up(journal, live.hub.state.seq), name="catch-up")
         self._stack.push_async_callback(_end, catching_up)
+        node = Node(live, election, f"{socket.gethostname()}:{os.getpid()}")
         services = Services(
             region=region,
             live=live,
+            node=node,
             accounts=accounts,
             clock=self.clock,
             secret=load_secret(config.var),
@@ -147,6 +158,9 @@ class Server:
         await site.start()
         port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
         self.url = f"http://{config.host}:{port}"
+        node.url = config.public_url or self.url
+        async with asyncio.timeout(START_TIMEOUT_S):
+            await node.settled.wait()
         log.info("serving region=%s url=%s router=%s policy=%s", region.code, self.url, router.name, policy.name)
 
 
@@ -193,12 +207,7 @@ async def _end(task: asyncio.Task[Any]) -> None:
 
 
 async def serve_until(config: Config, stop: asyncio.Event, on_ready: Callable[[Server], Awaitable[None]]) -> None:
-    """Serve until `stop` is set or the writer has died (fenced): a supervisor then starts a fresh process."""
+    """Serve until `stop` is set."""
     async with Server(config) as server:
         await on_ready(server)
-        assert server.services is not None
-        live = server.services.live
-        while not stop.is_set() and not live.stopped:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(1.0):
-                    await stop.wait()
+        await stop.wait()

@@ -15,6 +15,7 @@ from aiohttp import web
 from dispatch import metrics
 from dispatch.account_rows import AccountsUnavailable
 from dispatch.api import problems
+from dispatch.api.forward import forward
 from dispatch.api.problems import Problem
 from dispatch.api.routes import Call, Guard, Route, read_body, read_query
 from dispatch.api.services import SERVICES, Services
@@ -67,7 +68,10 @@ def guarded(route: Route) -> Next:
             call.body, call.raw = await read_body(request, decoder)
         if route.query is not None:
             call.query = read_query(request, route.query)
-        return await route.handler(call)
+        try:
+            return await route.handler(call)
+        except NotLeading:
+            return await forward(request, call.raw, services)
 
     return handle
 

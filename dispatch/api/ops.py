@@ -19,6 +19,7 @@ class Ready(msgspec.Struct):
     """`ready` means: this process accepts and keeps reports."""
 
     ready: bool
+    leading: bool
     degraded: bool
     region: str
     seq: int
@@ -39,7 +40,8 @@ async def ready(call: Call) -> web.StreamResponse:
     serving = services.live
     state = serving.hub.state
     answer = Ready(
-        ready=serving.engine is not None and not serving.stopped,
+        ready=serving.leading or bool(services.node.leader_url),
+        leading=serving.leading,
         degraded=serving.hub.degraded,
         region=services.region.code,
         seq=state.seq,

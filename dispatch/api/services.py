@@ -12,6 +12,7 @@ from dispatch.api.limits import Limiter
 from dispatch.classify import Classifier
 from dispatch.clock import Clock
 from dispatch.live import Live
+from dispatch.nodes import Node
 from dispatch.region import Region
 
 
@@ -21,6 +22,7 @@ class Services:
 
     region: Region
     live: Live
+    node: Node
     accounts: Accounts
     clock: Clock
     secret: bytes

@@ -5,7 +5,7 @@ GRANT USAGE ON SCHEMA public TO siaga_app, siaga_reader;
 GRANT SELECT ON migration TO siaga_app, siaga_reader;
 GRANT SELECT, INSERT ON journal, account_audit, caller_reading TO siaga_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON
-snapshot, answer, report, caller, incident, unit, assignment, account, session, known_browser, device_token
+snapshot, answer, report, caller, incident, unit, assignment, account, session, known_browser, device_token, leader, orphan
 TO siaga_app;
 GRANT SELECT, INSERT ON position TO siaga_app;
 GRANT EXECUTE ON FUNCTION keep_positions (timestamptz, integer) TO siaga_app;

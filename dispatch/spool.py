@@ -1,0 +1,253 @@
+"""When the database is gone: accepted batches go to a local fsynced file and drain into the journal, in order, when it is back.
+
+`SpoolingJournal` is a Journal around another one. Its `append` returns when the batch is durable *somewhere*: in the
+database, or in the spool. `degraded` says which. If another node has taken over meanwhile, the spooled lines are no
+longer the journal's next lines: their commands are left as `orphans` for the new leader, which decides them anew under
+their idempotency keys.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import struct
+import uuid
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from dispatch.events import Entry
+from dispatch.journal import SUBJECT_FIELDS, Answer, Batch, JournalFenced, JournalUnavailable, Told
+
+log = logging.getLogger("siaga.spool")
+
+MAGIC = b"SIAGASP1"
+HEADER_BYTES = len(MAGIC) + 16
+RECORD = struct.Struct("<II")  # length, CRC-32 of the payload
+RECORD_MAX = 64 * 1024 * 1024
+"""A length beyond this is damage, not a batch: 256 commands are far below a megabyte."""
+SPOOL_MAX = 2 * 1024 * 1024 * 1024
+"""2 GiB is more than a day at 200 reports a second; a full disk must not come as a surprise."""
+RETRY_S = 0.5
+"""How often the database is tried again while it is away."""
+
+Run = Callable[..., Awaitable[Any]]
+Leave = Callable[[list[Told]], Awaitable[None]]
+
+
+class SpoolFull(OSError):  # noqa: N818 - a state of the disk, named as people say it
+    """Neither the database nor the local disk takes the batch: it must not be acknowledged."""
+
+
+class Disk(Protocol):
+    """The spool's file, so that a simulation can tear and fill it."""
+
+    def read(self) -> bytes: ...
+
+    def append(self, data: bytes) -> None:
+        """Durable when it returns; raises OSError and leaves nothing readable behind."""
+
+    def clear(self) -> None: ...
+
+
+class FileDisk:
+    """A real file, fsynced at every append; the folder too when it is made."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> bytes:
+        try:
+            return self.path.read_bytes()
+        except FileNotFoundError:
+            return b""
+
+    def append(self, data: bytes) -> None:
+        made = not self.path.exists()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            size = os.fstat(descriptor).st_size
+            if size + len(data) > SPOOL_MAX:
+                raise SpoolFull(f"spool would exceed {SPOOL_MAX} bytes")
+            try:
+                written = 0
+                while written < len(data):
+                    written += os.write(descriptor, data[written:])
+                os.fsync(descriptor)
+            except OSError:
+                os.ftruncate(descriptor, size)  # a torn record must not hide the next one
+                raise
+        finally:
+            os.close(descriptor)
+        if made:
+            self._sync_folder()
+
+    def clear(self) -> None:
+        self.path.unlink(missing_ok=True)
+        self._sync_folder()
+
+    def _sync_folder(self) -> None:
+        descriptor = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def encode_record(batch: Batch) -> bytes:
+    payload = msgspec.msgpack.encode(batch)
+    return RECORD.pack(len(payload), zlib.crc32(payload)) + payload
+
+
+def decode_spool(data: bytes) -> tuple[uuid.UUID | None, list[Batch], int]:
+    """(writer, whole batches, bytes of a damaged tail). What is torn was never acknowledged."""
+    if len(data) < HEADER_BYTES or not data.startswith(MAGIC):
+        return None, [], len(data)
+    writer = uuid.UUID(bytes=data[len(MAGIC) : HEADER_BYTES])
+    batches: list[Batch] = []
+    at = HEADER_BYTES
+    while at + RECORD.size <= len(data):
+        length, crc = RECORD.unpack_from(data, at)
+        payload = data[at + RECORD.size : at + RECORD.size + length]
+        if length > RECORD_MAX or len(payload) < length or zlib.crc32(payload) != crc:
+            break
+        batches.append(msgspec.msgpack.decode(payload, type=Batch))
+        at += RECORD.size + length
+    return writer, batches, len(data) - at
+
+
+class SpoolingJournal:
+    """The journal a serving node uses. `inner` must let its `writer` be set, so that repeats are recognised after a crash.
+
+    `leave` makes the commands of lost batches durable where the new leader finds them.
+    """
+
+    def __init__(self, inner: Any, disk: Disk, leave: Leave, run: Run = asyncio.to_thread) -> None:
+        self.inner = inner
+        self.disk = disk
+        self._leave = leave
+        self._run = run
+        self._held: list[Batch] = []
+        """Spooled and not yet in the database, in order."""
+        self._drain_wanted = asyncio.Event()
+
+    @property
+    def degraded(self) -> bool:
+        return bool(self._held)
+
+    # --- start
+
+    async def open(self, region: str) -> None:
+        """Take over what an earlier process of this node left in the spool. The database must answer once."""
+        writer, batches, torn = decode_spool(await self._run(self.disk.read))
+        if torn and batches:
+            log.warning("spool has a torn tail bytes=%d; it was never acknowledged", torn)
+        if writer is not None and batches:
+            self.inner.writer = writer
+        await self.inner.open(region)
+        if batches:
+            log.warning("draining a spool left behind batches=%d", len(batches))
+            self._held = batches
+            try:
+                await self._drain_all()
+            except JournalFenced:
+                await self.surrender()
+        elif torn:
+            await self._run(self.disk.clear)
+
+    async def surrender(self) -> None:
+        """Another leader wrote our numbers: leave the commands for it, then drop the lines. Raises JournalUnavailable."""
+        orphans = [told for batch in self._held for told in batch.told]
+        if orphans:
+            log.error("spooled lines lost their place; commands to be decided anew=%d", len(orphans))
+            await self._leave(orphans)
+        self._held = []
+        self._drain_wanted.clear()
+        await self._run(self.disk.clear)
+
+    # --- writing
+
+    async def append(self, batch: Batch) -> None:
+        """Durable in the database or, while it is away, in the spool. Raises JournalFenced, SpoolFull."""
+        if not self._held:
+            try:
+                await self.inner.append(batch)
+                return
+            except JournalUnavailable as gone:
+                log.error("database away (%s); spooling", gone)
+        await self._spool(batch)
+
+    async def _spool(self, batch: Batch) -> None:
+        header = b"" if self._held else MAGIC + self.inner.writer.bytes
+        try:
+            await self._run(self.disk.append, header + encode_record(batch))
+        except OSError as error:
+            raise SpoolFull(f"spool refused a batch: {error}") from error
+        self._held.append(batch)
+        self._drain_wanted.set()
+
+    async def drain_forever(self) -> None:
+        """Background task of a serving node. Ends with JournalFenced when another leader has taken our numbers."""
+        while True:
+            await self._drain_wanted.wait()
+            try:
+                await self._drain_all()
+                log.warning("database back; spool drained")
+            except JournalUnavailable:
+                await asyncio.sleep(RETRY_S)
+
+    async def _drain_all(self) -> None:
+        while self._held:
+            await self.inner.append(self._held[0])
+            self._held.pop(0)
+        self._drain_wanted.clear()
+        await self._run(self.disk.clear)
+
+    # --- everything else is the inner journal's business
+
+    async def last_seq(self) -> int:
+        return int(await self.inner.last_seq())
+
+    def read(self, after: int, upto: int | None = None) -> AsyncIterator[Entry]:
+        found: AsyncIterator[Entry] = self.inner.read(after, upto)
+        return found
+
+    async def about(self, ids: list[str], since: datetime, until: datetime) -> list[Entry]:
+        wanted = set(ids)
+        try:
+            found: list[Entry] = await self.inner.about(ids, since, until)
+        except JournalUnavailable:
+            found = []  # the timeline shows what we hold; the screen already says "degraded"
+        for batch in self._held:
+            found += [e for e in batch.entries if _names(e, wanted)]
+        return found
+
+    async def append_positions(self, rows: list[Any]) -> None:
+        if not self.degraded:
+            await self.inner.append_positions(rows)
+
+    async def save_snapshot(self, seq: int, at: datetime, body: bytes) -> None:
+        if not self.degraded:
+            await self.inner.save_snapshot(seq, at, body)
+
+    async def latest_snapshot(self) -> tuple[int, datetime, bytes] | None:
+        found: tuple[int, datetime, bytes] | None = await self.inner.latest_snapshot()
+        return found
+
+    async def answers_since(self, at: datetime) -> list[Answer]:
+        found: list[Answer] = await self.inner.answers_since(at)
+        return found
+
+    async def close(self) -> None:
+        await self.inner.close()
+
+
+def _names(entry: Entry, wanted: set[str]) -> bool:
+    event = entry.event
+    return any(getattr(event, field, None) in wanted for field in SUBJECT_FIELDS)

@@ -1,0 +1,1 @@
+DELETE FROM orphan WHERE id = $1;

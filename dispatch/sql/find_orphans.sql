@@ -1,0 +1,7 @@
+SELECT
+    id,
+    told
+FROM orphan
+WHERE region = $1
+ORDER BY id
+LIMIT 100;

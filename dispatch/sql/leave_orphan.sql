@@ -1,0 +1,1 @@
+INSERT INTO orphan (region, told) VALUES ($1, $2);
