@@ -5,8 +5,15 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PORT   ?= 8112
 SEED   ?= 1
+export DATABASE_URL
 
-.PHONY: run test check format bench sim clean
+.PHONY: run test check format web browser-test screenshots bench sim chaos clean
+
+run: $(STAMP) web
+	$(BIN)/siaga run --port $(PORT)
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -q -n 2
 
 $(STAMP): requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -14,11 +21,8 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
-run: $(STAMP)
-	$(BIN)/siaga run --port $(PORT)
-
-test: $(STAMP)
-	$(BIN)/python -m pytest -q
+web: $(STAMP)
+	$(BIN)/python -m dashboards.build_web
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .
@@ -30,11 +34,20 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+browser-test: $(STAMP) web
+	$(BIN)/python -m pytest -q --browser -m browser tests/browser
+
+screenshots: $(STAMP) web
+	$(BIN)/python -m tests.browser.screenshots
+
 bench: $(STAMP)
 	$(BIN)/siaga bench
 
 sim: $(STAMP)
-	$(BIN)/siaga sim --seed $(SEED)
+	$(BIN)/python -m tests.simulation --seed $(SEED)
+
+chaos: $(STAMP)
+	$(BIN)/siaga chaos
 
 clean:
-	rm -rf $(VENV) build var *.egg-info
+	rm -rf $(VENV) build var *.egg-info dashboards/static/app dashboards/web/node_modules

@@ -18,7 +18,6 @@ import typer
 ROOMS: dict[str, tuple[str, str]] = {
     "roads": ("geo.cli:app", "Jaringan jalan / road network"),
     "sla": ("sla.cli:app", "Janji 7 menit / the 7-minute promise"),
-    "city": ("simulators.http_cli:city", "Kota simulasi / simulated city"),
 }
 """name -> (module:attribute, help). The attribute is a Typer application (a group) or a function (one command)."""
 

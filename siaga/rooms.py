@@ -13,6 +13,7 @@ from dispatch.events import Entry
 from dispatch.journal import Journal
 from dispatch.region import Region
 from geo.router import Router
+from geo.zones import open_zones
 from sla import api as sla_api
 from sla.live import SlaFold
 
@@ -32,7 +33,13 @@ class Rooms:
         self._waiting: list[Entry] = []
         self.places: Any = None
         self.tiles: Any = None
-        self.zone_of: Callable[[float, float], str | None] | None = None
+        self.zones = open_zones(pack, {z.code: z.name for z in region.zones.values()})
+        self.zone_of: Callable[[float, float], str | None] | None = self._zone_of if self.zones is not None else None
+
+    def _zone_of(self, lon: float, lat: float) -> str | None:
+        assert self.zones is not None
+        hit = self.zones.at(lon, lat)
+        return hit.zone.kecamatan_code if hit is not None else None
 
     def published(self, entries: list[Entry]) -> None:
         """A durable batch, in order. Kept aside while the past is still being folded."""

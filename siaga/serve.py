@@ -28,7 +28,7 @@ from dispatch.live import Live
 from dispatch.migrate import apply_grants, check_schema, migrate
 from dispatch.nodes import Node, PostgresElection
 from dispatch.pack import load as load_pack
-from dispatch.policies.closest import Closest
+from dispatch.policies import registry
 from dispatch.policies.view import Policy
 from dispatch.region import Region
 from dispatch.roles import Role
@@ -62,7 +62,8 @@ class Config(msgspec.Struct):
 class Server:
     """One running server. Use as `async with Server(config) as server`; `server.url` is where it answers.
 
-    `region`, `router`, `policy` and `clock` may be given instead of being read from the pack (replay, tests).
+    `region`, `router`, `policy` and `clock` may be given instead of being read from the pack (replay, tests), and
+    `further` routes that only a rehearsal has.
     """
 
     def __init__(
@@ -73,8 +74,10 @@ class Server:
         router: Router | None = None,
         policy: Policy | None = None,
         clock: Clock | None = None,
+        further: Sequence[Route] = (),
     ) -> None:
         self.config = config
+        self.further = further
         self.clock = clock or SystemClock()
         self.region = region
         self.router = router
@@ -124,7 +127,7 @@ class Server:
             accounts.refuse_demo()
         rooms = Rooms(region, router, config.pack, config.var)
         self.rooms = rooms
-        policy = self.policy if self.policy is not None else Closest(redispatch=True)
+        policy = self.policy if self.policy is not None else registry.make(region.policy, region, router)
         live = Live(region, router, journal, self.clock, policy, rooms.zone_of)
         await live.start()
         live.hub.listen(rooms.published)
@@ -144,7 +147,7 @@ class Server:
             demo=config.demo,
         )
         self.services = services
-        app = make_app(services, rooms.routes())
+        app = make_app(services, [*rooms.routes(), *self.further])
         try:
             add_pages(app)
         except FileNotFoundError as missing:
