@@ -8,7 +8,7 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,6 +18,7 @@ from aiohttp import web
 from dashboards.pages import add_pages
 from dispatch.account_rows import AccountsUnavailable, PostgresAccounts
 from dispatch.accounts import REFRESH_S, Accounts
+from dispatch.api.routes import Route
 from dispatch.api.services import Services
 from dispatch.app import make_app
 from dispatch.classify import Classifier
