@@ -14,20 +14,19 @@ from datetime import datetime, timedelta
 import msgspec
 
 from dispatch.events import Entry
-from dispatch.prediction import chance_within, spread_s
 from dispatch.region import Region
-from sla.clocks import Case, Leg
+from sla.clocks import AT_SCENE, Case
 from sla.definition import TARGET_S, VERSION, Why
 from sla.outcome import PHASE_BUDGET_S, PHASES, Outcome, row
+from sla.prediction import Budget, budgets, forecast
 from sla.statistics import Quantiles, Share, quantiles, share
 from sla.timeline import SEQ_FIRST, Timeline, in_window
 
-RISK_CHANCE = 0.5  # lateness likelier than not: the same line the engine warns at
 IDS_LISTED_MAX = 50  # a summary lists at most this many ids a reason; the report lists all
 
 
 class OpenIncident(msgspec.Struct, frozen=True):
-    """An open priority-1 emergency against its clock. `chance` = P(first capable unit at scene in time), 0..1."""
+    """An open priority-1 emergency against its clock. Seconds from first ring unless named `left`."""
 
     incident_id: str
     kind: str
@@ -35,12 +34,20 @@ class OpenIncident(msgspec.Struct, frozen=True):
     elapsed_s: float
     left_s: float
     chance: float | None
-    """None once a capable unit is there."""
+    """P(first capable unit at scene in time), 0..1; None once one is there."""
     predicted_s: float | None
-    """Expected response time, seconds from first ring; None when nobody is coming."""
+    """Median of the arrival's distribution, or the arrival itself."""
+    p10_s: float | None
+    p90_s: float | None
+    assumed: bool
+    """Nobody is coming yet: phase budgets stand in for a unit's estimate."""
     phase: str
     """The phase it is in now; `at_scene` when a capable unit is there."""
+    budgets: list[Budget]
     at_risk: bool
+    """Lateness is likelier than not."""
+    remedy_gain_s: float | None
+    """Seconds the engine's last proposed remedy would gain."""
 
 
 class PhaseSummary(msgspec.Struct, frozen=True):
@@ -182,67 +189,42 @@ class SlaFold:
         """Open priority-1 emergencies, the one most in danger of breach first."""
         found = []
         for case in self.timeline.open.values():
-            if not case.was_priority_1():
-                continue
             start = case.first_ring_at()
-            if start is None:
+            if start is None or not case.was_priority_1():
                 continue
             elapsed_s = max(0.0, (now - start) / timedelta(seconds=1))
-            left_s = TARGET_S - elapsed_s
             first = case.first_leg()
-            if first is not None:
-                found.append(
-                    OpenIncident(
-                        case.incident_id, case.kind, case.zone, elapsed_s, left_s, None,
-                        _seconds(start, first.at_scene_at), "at_scene", False,
-                    )
-                )  # fmt: skip
-                continue
-            chance, predicted_s = self._chance(case, start, now, left_s)
+            standing = budgets(case, self.answered_at(case), now)
+            expected = forecast(case, now, self.answered_at(case))
+            predicted_s = None if expected is None else expected.p50_s
+            if first is not None and first.at_scene_at is not None:
+                predicted_s = (first.at_scene_at - start) / timedelta(seconds=1)
             found.append(
                 OpenIncident(
-                    case.incident_id, case.kind, case.zone, elapsed_s, left_s, chance, predicted_s,
-                    _phase_now(case), chance < RISK_CHANCE,
+                    incident_id=case.incident_id,
+                    kind=case.kind,
+                    zone=case.zone,
+                    elapsed_s=elapsed_s,
+                    left_s=TARGET_S - elapsed_s,
+                    chance=None if expected is None else expected.chance,
+                    predicted_s=predicted_s,
+                    p10_s=None if expected is None else expected.p10_s,
+                    p90_s=None if expected is None else expected.p90_s,
+                    assumed=expected is not None and expected.assumed,
+                    phase=next((b.phase for b in standing if b.running), AT_SCENE),
+                    budgets=standing,
+                    at_risk=expected is not None and expected.late,
+                    remedy_gain_s=case.risks[-1][2] if case.risks else None,
                 )
-            )  # fmt: skip
+            )
         found.sort(key=lambda o: (o.chance is None, o.chance or 0.0, o.left_s))
         return found
 
-    @staticmethod
-    def _chance(case: Case, start: datetime, now: datetime, left_s: float) -> tuple[float, float | None]:
-        """From the estimates at assignment alone (the fold sees no GPS); independent vehicles must all be late."""
-        all_late, soonest_s = 1.0, None
-        for member in case.cluster():
-            for leg in member.legs:
-                if not leg.first or leg.ended_at is not None or leg.eta_s is None or leg.assigned_at is None:
-                    continue
-                remaining_s = max(1.0, leg.eta_s - (now - leg.assigned_at) / timedelta(seconds=1))
-                all_late *= 1.0 - chance_within(left_s, remaining_s, leg.sd_s or spread_s(leg.eta_s))
-                predicted_s = (now - start) / timedelta(seconds=1) + remaining_s
-                soonest_s = predicted_s if soonest_s is None else min(soonest_s, predicted_s)
-        return round(1.0 - all_late, 4), soonest_s
-
-
-def _seconds(start: datetime, at: datetime | None) -> float | None:
-    return None if at is None else (at - start) / timedelta(seconds=1)
-
-
-def _phase_now(case: Case) -> str:
-    """Which phase the furthest coming unit is in; `decision` while nobody is."""
-    order = ("decision", "alert", "acknowledgement", "turnout", "travel")
-    best = 0
-    for leg in case.legs:
-        if leg.ended_at is None and leg.at_scene_at is None:
-            best = max(best, _leg_phase(leg))
-    return order[best]
-
-
-def _leg_phase(leg: Leg) -> int:
-    if leg.en_route_at is not None:
-        return 4
-    if leg.acknowledged_at is not None:
-        return 3
-    return 2 if leg.delivered_at is not None else 1
+    def answered_at(self, case: Case) -> datetime | None:
+        """When the first of its reports was answered."""
+        reports = self.timeline.reports
+        times = (reports[r].answered_at for c in case.cluster() for r in c.report_ids if r in reports)
+        return min((t for t in times if t is not None), default=None)
 
 
 def _phase_summaries(rows: list[Outcome]) -> list[PhaseSummary]:

@@ -62,7 +62,7 @@ def story() -> Journal:
     journal.close(330, "i1")
     journal.call(400, "i2")
     journal.respond(460, 1_000, "i2")
-    journal.call(1_100, "i3")
+    journal.call(1_050, "i3")
     journal.ring(1_150, "r9")
     journal.add(1_175, ev.CallAbandoned(report_id="r9"))
     journal.ring(1_190, "r10")

@@ -412,7 +412,7 @@ def test_the_summary_counts_what_the_tally_counts() -> None:
     live = SlaFold(transport_units=frozenset({"A-01"}))
     for entry in journal.told:
         live.apply(entry)
-    summary = live.summary(at(1_500))
+    summary = live.summary(at(1_560))
     assert (summary.headline.within, summary.headline.n) == (1, 2)
     assert summary.excluded == {"cancelled_in_time": 1, "not_priority_1": 1, "pending": 1}
     assert summary.late == {"over_target": 1}
@@ -444,7 +444,7 @@ def test_a_coming_unit_gives_an_open_incident_its_chance_and_predicted_time() ->
     for entry in journal.told:
         live.apply(entry)
     (early,) = live.open_incidents(at(70))
-    assert early.predicted_s == pytest.approx(300.0)
+    assert early.predicted_s == pytest.approx(297, abs=2)  # the median lies a little under the mean of 300
     assert early.chance is not None
     assert early.chance > 0.95
     assert not early.at_risk

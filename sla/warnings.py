@@ -1,0 +1,76 @@
+"""Were the warnings right, and in time? Recall and precision of `response_at_risk`, measured afterwards. Pure.
+
+A warning counts when it came at least `lead_s` before the breach (issue: 120 s). Recall = warned late responses / all late
+ones; precision = warned late ones / all warned. A warning whose remedy worked looks like a false one from here: a low
+precision may be a good dispatcher, so `acted_on` counts warned emergencies that had a further unit sent after the warning.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import msgspec
+
+from sla.clocks import Case
+from sla.definition import TARGET, Verdict
+from sla.timeline import Timeline, in_window
+
+LEAD_S = 120.0
+
+
+class WarningFigures(msgspec.Struct, frozen=True):
+    lead_s: float
+    late: int
+    late_warned: int
+    """Warned in time and late."""
+    hopeless: int
+    """Late ones first known of when less than `lead_s` was left: nobody could have warned. Part of `late`."""
+    warned: int
+    """Warned in time, whatever came of it."""
+    acted_on: int
+    recall: float | None
+    recall_of_possible: float | None
+    precision: float | None
+
+
+def warning_figures(
+    timeline: Timeline,
+    now: datetime | None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    lead_s: float = LEAD_S,
+) -> WarningFigures:
+    """Over the counted emergencies first rung in [since, until)."""
+    late = late_warned = hopeless = warned = acted_on = 0
+    lead = timedelta(seconds=lead_s)
+    for case in timeline.cases.values():
+        if not in_window(case, since, until):
+            continue
+        verdict, _ = timeline.verdict(case, now)
+        start = case.first_ring_at()
+        if verdict is Verdict.LEFT_OUT or start is None:
+            continue
+        latest = start + TARGET - lead
+        warnings = [at for member in case.cluster() for at, _, _ in member.risks if at <= latest]
+        warned += bool(warnings)
+        if warnings and _sent_after(case, min(warnings)):
+            acted_on += 1
+        if verdict is Verdict.LATE:
+            late += 1
+            late_warned += bool(warnings)
+            hopeless += case.opened_at is None or case.opened_at > latest
+    return WarningFigures(
+        lead_s,
+        late,
+        late_warned,
+        hopeless,
+        warned,
+        acted_on,
+        late_warned / late if late else None,
+        late_warned / (late - hopeless) if late > hopeless else None,
+        late_warned / warned if warned else None,
+    )
+
+
+def _sent_after(case: Case, at: datetime) -> bool:
+    return any(leg.assigned_at is not None and leg.assigned_at > at for member in case.cluster() for leg in member.legs)
