@@ -217,7 +217,6 @@ class Engine:
         if self._round_at is not None and self._round_at <= at and self.policy.period_s is not None:
             self._round_at = at + timedelta(seconds=self.policy.period_s)
             self._round_wanted = True
-            self._relocated_seq = -1
         if self._round_due():
             self._round_wanted = False
             self._assigned_seq = self.state.assign_seq

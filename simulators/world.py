@@ -23,7 +23,7 @@ from dispatch import events as ev
 from dispatch.fold import State
 from dispatch.model import ENGINE, Actor, Channel, Place, Position, Rejected, UnitState
 from dispatch.region import Region
-from geo.router import REGULAR
+from geo.router import REGULAR, Fleet
 from simulators.cityfile import Calls
 from simulators.net import TableFleet, TravelNet
 
@@ -39,6 +39,9 @@ class Engine(Protocol):
 
     @property
     def state(self) -> State: ...
+
+    @property
+    def fleet(self) -> Fleet: ...
 
     def step(self, command: cmd.Command, at: datetime, actor: Actor) -> Sequence[ev.Entry]: ...
 
@@ -63,6 +66,9 @@ class Faults:
     """P(a crew's status arrives twice): the second must be refused or change nothing."""
     hang_up: float = 0.0
     """P(an incident is cancelled while units are coming)."""
+
+
+NO_FAULTS = Faults()
 
 
 @dataclass
@@ -103,6 +109,7 @@ class Body:
     busy_since: float | None = None
     busy_s: float = 0.0
     moves: int = 0
+    moves_from_post: int = 0
     diverted: int = 0
 
 
@@ -118,6 +125,8 @@ class Log:
     commands: int = 0
     redispatched: int = 0
     moves: int = 0
+    moves_from_post: int = 0
+    """Orders to crews that stood at a post, the ones that cost rest; the others only change where a rolling unit goes."""
     busy_s: float = 0.0
     ended_s: float = 0.0
     refused: list[str] = field(default_factory=list)
@@ -127,11 +136,13 @@ class World:
     """Runs one engine through one list of calls."""
 
     def __init__(
-        self, engine: Engine, net: TravelNet, fleet: TableFleet, calls: Calls, seed: int = 0, faults: Faults = Faults()
+        self, engine: Engine, net: TravelNet, calls: Calls, seed: int = 0, faults: Faults = NO_FAULTS
     ) -> None:  # fmt: skip
         self.engine = engine
         self.net = net
-        self.fleet = fleet
+        if not isinstance(engine.fleet, TableFleet):
+            raise AssertionError("the engine must drive on the world's own roads: Engine(region, net, ...)")
+        self.fleet = engine.fleet
         self.region: Region = engine.state.region
         self.calls = calls
         self.faults = faults
@@ -318,6 +329,9 @@ class World:
     def _ordered(self, event: ev.MoveOrdered, idle: dict[str, None]) -> None:
         body = self.bodies[event.unit_id]
         body.moves += 1
+        if body.at_post is not None:
+            body.moves_from_post += 1
+            self.log.moves_from_post += 1
         idle[event.unit_id] = None
 
     def _stop(self, body: Body) -> tuple[int, float, float]:
