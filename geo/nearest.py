@@ -12,7 +12,7 @@ from collections.abc import Collection
 import numpy as np
 import numpy.typing as npt
 
-from geo import kernels
+from geo import nearest_kernels as kernels
 from geo.roads import OUTSIDE_M, Attachment, IntArray, RoadGraph
 from geo.router import LIGHTS, FloatArray, Mode, Rejected, SlotTable
 
@@ -24,9 +24,10 @@ class RoadFleet:
 
     def __init__(self, graph: RoadGraph) -> None:
         self.graph = graph
-        self.nodes_settled = 0  # by the last search: what it cost, for benchmarks and explanations
+        self.nodes_settled = 0  # crossings settled by the last search: what it cost, for benchmarks and explanations
         self._slots = SlotTable()
         self._head: IntArray = np.full(graph.n_nodes, -1, np.int32)
+        self._chain_units: IntArray = np.zeros(len(graph.chains.first) - 1, np.int32)
         self._turn = 0
         self._grow(8)
 
@@ -47,7 +48,6 @@ class RoadFleet:
         self._lead_m: FloatArray
         self._lead_arc: IntArray
         self._lead_share: FloatArray
-        self._anchors: npt.NDArray[np.int32]
         self._unit_eta: FloatArray
         self._unit_stamp: npt.NDArray[np.int64]
         for name, fill, dtype in (
@@ -55,7 +55,6 @@ class RoadFleet:
             ("_lead_m", 0.0, np.float64), ("_lead_arc", -1, np.int32), ("_lead_share", 0.0, np.float64),
         ):  # fmt: skip
             grown(name, anchors, fill, dtype)
-        grown("_anchors", capacity, 0, np.int32)
         grown("_unit_eta", capacity, 0.0, np.float64)
         grown("_unit_stamp", capacity, 0, np.int64)
         self._found: IntArray = np.zeros(capacity, np.int32)
@@ -77,14 +76,12 @@ class RoadFleet:
         grid = g.grid
         node, offroad_m = kernels.place_by_snapping(
             slot, px, py, g.x, g.y, grid.cell_m, grid.columns, grid.rows, grid.cell_first, grid.cell_nodes,
-            self._head, self._after, self._before, self._anchor_node, self._lead_m, self._lead_arc,
-            OUTSIDE_M,
+            *self._lists(), self._lead_m, self._lead_arc, OUTSIDE_M,
         )  # fmt: skip
         if offroad_m > OUTSIDE_M:
             if not known:
                 self._slots.vacate(unit_id)
             raise g.outside(lon, lat, offroad_m)
-        self._anchors[slot] = 1
         return Attachment(node, offroad_m)
 
     def place_at_node(self, unit_id: str, node: int) -> None:
@@ -113,8 +110,7 @@ class RoadFleet:
         slot = self._slots.vacate(unit_id)
         if slot is not None:
             for anchor in (2 * slot, 2 * slot + 1):
-                kernels.unlink(anchor, self._head, self._after, self._before, self._anchor_node)
-            self._anchors[slot] = 0
+                kernels.unlink(anchor, *self._lists())
 
     def __len__(self) -> int:
         return int(self._slots.occupied.sum())
@@ -138,6 +134,10 @@ class RoadFleet:
         )
         return [self._slots.ids[s] for s in slots], self._anchor_node[anchors], lead_s, owner
 
+    def _lists(self) -> tuple[IntArray, IntArray, IntArray, IntArray, IntArray, IntArray]:
+        """What linking and unlinking an anchor changes, in the order the kernels take it."""
+        return self._head, self._after, self._before, self._anchor_node, self.graph.chains.chain_of, self._chain_units
+
     def _slot(self, unit_id: str) -> int:
         slot = self._slots.occupy(unit_id)
         if slot >= len(self._unit_eta):
@@ -149,16 +149,15 @@ class RoadFleet:
         if any(not 0 <= node < self.graph.n_nodes for node, _, _ in ways):
             raise Rejected("unknown_node", f"no such node in a graph of {self.graph.n_nodes}")
         slot = self._slot(unit_id)
-        chains = (self._head, self._after, self._before, self._anchor_node)
+        lists = self._lists()
         for anchor in (2 * slot, 2 * slot + 1):
-            kernels.unlink(anchor, *chains)
+            kernels.unlink(anchor, *lists)
         for i, (node, arc, share) in enumerate(ways):
             anchor = 2 * slot + i
-            kernels.link(anchor, node, *chains)
+            kernels.link(anchor, node, *lists)
             self._lead_m[anchor] = 0.0
             self._lead_arc[anchor] = arc
             self._lead_share[anchor] = share
-        self._anchors[slot] = len(ways)
 
     # ---- the question ---------------------------------------------------------------------------------------------
 
@@ -192,10 +191,12 @@ class RoadFleet:
         graph, live = self.graph, self.graph.live
         ws = graph.workspace
         self._turn += 1
+        chains = graph.chains
+        ahead, back = live.chains[mode]
         n_found, self.nodes_settled = kernels.nearest_units(
-            node, leg_s, min(k, len(self._best_eta)) if k is not None else 0, self._anchors, wanted,
-            graph.offroad_s_per_m(mode), graph.rev_first, graph.rev_from, live.reverse[mode], live.forward[mode],
-            self._head, self._after, self._lead_m, self._lead_arc, self._lead_share,
+            node, leg_s, k or 0, wanted, graph.offroad_s_per_m(mode), live.forward[mode],
+            chains.first, chains.nodes, chains.chain_of, chains.place_of, chains.entry_first, chains.entry, ahead, back,
+            self._head, self._after, self._lead_m, self._lead_arc, self._lead_share, self._chain_units,
             ws.dist, ws.touched, ws.keys, ws.nodes,
             self._unit_eta, self._unit_stamp, self._turn, self._found, self._best_eta, self._best_slot,
         )  # fmt: skip

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geo import kernels
+from geo.chains import Chains
 from geo.router import (
     LIGHTS,
     M_PER_DEG,
@@ -59,6 +60,7 @@ class Live:
     version: int
     forward: Mapping[Mode, FloatArray]
     reverse: Mapping[Mode, FloatArray]
+    chains: Mapping[Mode, tuple[FloatArray, FloatArray]]  # seconds ahead and back per chain slot, see geo.chains
 
 
 class Workspace(threading.local):
@@ -155,7 +157,8 @@ class RoadGraph:
         self._offroad_s_per_m = {mode: 3.6 / kmh for mode, kmh in self.offroad_kmh.items()}
         self._straight = StraightLineRouter(self._straight_line_speeds())
         self._paths: PathFinder | None = None
-        self.live = Live(0, {}, {})
+        self.chains = Chains.build(self.n_nodes, self.first_out, self.arc_to, self.rev_first, self.rev_from)
+        self.live = Live(0, {}, {}, {})
         self.set_seconds(self.base_s)
 
     # ---- building -------------------------------------------------------------------------------------------------
@@ -316,7 +319,8 @@ class RoadGraph:
                 raise Rejected("bad_speed", f"mode {mode!r} got a negative or missing travel time")
             forward[mode] = np.ascontiguousarray(s, np.float64)
             reverse[mode] = forward[mode][self.rev_arc]
-        self.live = Live(self.live.version + 1, forward, reverse)
+        chains = {mode: self.chains.weights(s) for mode, s in forward.items()}
+        self.live = Live(self.live.version + 1, forward, reverse, chains)
 
     def require_mode(self, mode: Mode) -> None:
         if mode not in self.base_s:
