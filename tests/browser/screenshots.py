@@ -135,7 +135,44 @@ def konsol(browser: Browser, base: str, sizes: list[str], themes: list[str], use
             page.context.close()
 
 
-VIEWS = {"konsol": konsol}
+def awak(browser: Browser, base: str, sizes: list[str], themes: list[str], user: str, password: str) -> None:
+    """The crew's phone, step by step. Needs the development server, whose device tokens are unit names."""
+    for theme in themes:
+        page = open_page(browser, "phone", theme)
+        page.goto(f"{base}/awak")
+        page.wait_for_selector("form")
+        shoot(page, f"awak-daftar-{theme}")
+        page.goto(f"{base}/awak#kode=A01")
+        page.reload()
+        page.wait_for_selector(".ready, .job, .main")
+        if page.locator("text=Mulai tugas").count():
+            shoot(page, f"awak-lepas-{theme}")
+            page.fill("input", "Bayu P., Sari W.")
+            page.locator("text=Mulai tugas").click()
+            page.wait_for_selector(".ready")
+        if page.locator(".ready").count():
+            shoot(page, f"awak-siap-{theme}")
+        page.request.post(f"{base}/mock/send?unit=A01")
+        page.wait_for_selector(".job.new")
+        page.wait_for_timeout(600)
+        shoot(page, f"awak-tugas-{theme}")
+        page.locator(".thumb .main").click()
+        page.wait_for_selector("text=Tiba di lokasi")
+        page.locator("text=Peta").click()
+        page.wait_for_selector(".map canvas.overlay")
+        page.wait_for_timeout(3000)  # the map settles; nothing in the page tells when
+        shoot(page, f"awak-peta-{theme}")
+        page.locator("text=Keterangan").click()
+        page.context.set_offline(True)
+        page.locator(".thumb .main").click()
+        page.wait_for_selector(".undo")
+        shoot(page, f"awak-urungkan-{theme}")
+        page.wait_for_selector("text=menunggu dikirim", timeout=30_000)
+        shoot(page, f"awak-tanpa-sinyal-{theme}")
+        page.context.close()
+
+
+VIEWS = {"konsol": konsol, "awak": awak}
 
 
 def main() -> None:

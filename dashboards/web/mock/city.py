@@ -68,6 +68,8 @@ class City:
         self.touched: dict[str, set[str]] = {k: set() for k in ("reports", "incidents", "units", "assignments")}
         self.fresh: list[Row] = []
         self.ids = itertools.count(1)
+        self.phones: set[str] = set()
+        """Units driven by a person with the crew app open."""
         self._load(units)
         for n in range(incidents):
             self.spawn(now() - timedelta(seconds=self.rng.uniform(0, 500)), quiet=n % 9 == 0)
@@ -187,6 +189,7 @@ class City:
         if near:
             self.incidents[iid]["like"] = {near[0]["incident_id"]: 0.82}
             self.emit("duplicate_suspected", incident_id=iid, like=near[0]["incident_id"], score=0.82, distance_m=round(metres(near[0]["place"], place)))
+        self.incidents[iid]["required"] = [need]
         best = self.recommend(iid, need)
         if best and not quiet and self.incidents[iid]["mode"] == "auto":
             self.assign(iid, best, need)
@@ -209,9 +212,12 @@ class City:
         chance = [1 / (1 + math.exp((e - left) / 40)) for e in etas]
         chosen = next((u for u in able if self.units[u]["state"] == "available"), None)
         verdict = ["chosen" if u == chosen else {"available": "slower", "committed": "busy"}.get(self.units[u]["state"], "out_of_service") for u in able]
-        self.emit("unit_recommended", incident_id=iid, capability=need, chosen=chosen, policy="closest", router="straight_line", approximate=True, candidates={
+        candidates = {
             "unit_ids": able, "eta_s": [round(e, 1) for e in etas], "chance": [round(c, 3) for c in chance], "verdict": verdict, "cost": [round(self.rng.uniform(0, 0.02), 4) for _ in able],
-            "lon": [self.positions[u]["lon"] for u in able], "lat": [self.positions[u]["lat"] for u in able], "fix_age_s": [round(self.rng.uniform(1, 90)) for _ in able]})
+            "lon": [self.positions[u]["lon"] for u in able], "lat": [self.positions[u]["lat"] for u in able], "fix_age_s": [round(self.rng.uniform(1, 90)) for _ in able]}
+        event = {"capability": need, "chosen": chosen, "policy": "closest", "router": "straight_line", "approximate": True, "candidates": candidates}
+        incident["recommended"] = [event]
+        self.emit("unit_recommended", incident_id=iid, **event)
         return chosen
 
     def assign(self, iid: str, uid: str, need: str, actor: Row | None = None, reason: str = "") -> str:
@@ -277,7 +283,7 @@ class City:
             if unit["state"] != "off_duty" and hash(uid) % 11:
                 pos["fixed_at"] = iso(t)
         for aid, a in list(self.assignments.items()):
-            if a["ended_at"] is not None:
+            if a["ended_at"] is not None or a["unit_id"] in self.phones:
                 continue
             due = self.timer.get(aid, t) <= t
             if a["state"] == "alerted" and due:
@@ -322,6 +328,7 @@ class City:
         before = len(self.fresh)
         made: Row = {}
         stamp = iso(now())
+        body = {k: v for k, v in body.items() if k != "device_at"}
         if do == "answer_report":
             self.touch("reports", body["report_id"], state="answered", answered_at=stamp, answered_by=actor["name"])
             self.emit("report_answered", actor, report_id=body["report_id"])
@@ -414,6 +421,8 @@ class City:
             state, field = CREW_STEPS[do]
             extra = {"hospital_id": body["hospital_id"]} if body.get("hospital_id") else {}
             self.step(body["assignment_id"], state, actor, **({field: stamp} if field else {}), **extra)
+        elif do == "report_at_patient":
+            self.touch("assignments", body["assignment_id"], at_patient_at=stamp)
         elif do == "receipt_job":
             self.touch("assignments", body["assignment_id"], **{f"{body['step']}_at": stamp})
         else:

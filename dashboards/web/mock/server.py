@@ -10,6 +10,7 @@ import asyncio
 import gzip
 import json
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +63,9 @@ async def stream(request: web.Request) -> web.WebSocketResponse:
     await ws.prepare(request)
     city = request.app[CITY]
     await ws.send_json(snapshot(city))
-    await ws.send_json({"type": "status", "degraded": False, "lag_s": 0.0})
+    await ws.send_json({"type": "status", "degraded": False, "at": iso(now())})
     who = request.app[SOCKETS]
-    who[ws] = {"name": request.cookies.get("siaga", "sinta").title(), "incident_id": None, "typing": False}
+    who[ws] = {"name": request.cookies.get("siaga", "sinta"), "incident_id": None, "typing": False}
     async for message in ws:
         if message.type == WSMsgType.TEXT:
             who[ws].update({k: v for k, v in json.loads(message.data).items() if k != "type"})
@@ -86,7 +87,7 @@ async def run(app: web.Application) -> Any:
                 if not ws.closed:
                     await ws.send_json({"type": "positions", "at": iso(now()), "positions": list(city.positions.values())})
                     if n % 4 == 0:
-                        await ws.send_json({"type": "status", "degraded": False, "lag_s": 0.0})
+                        await ws.send_json({"type": "status", "degraded": False, "at": iso(now())})
             n += 1
 
     task = asyncio.create_task(loop())
@@ -127,23 +128,28 @@ def job(city: City, uid: str) -> dict[str, Any] | None:
         return None
     a = city.assignments[aid]
     i = city.incidents[a["incident_id"]]
-    hospital = city.region["hospitals"].get(a["hospital_id"] or "")
-    return {"assignment": a, "incident": i, "description": city.reports[i["report_ids"][0]]["description"], "hospital": hospital}
+    brief = {k: i[k] for k in ("incident_id", "kind", "priority", "place", "first_ring_at", "state", "zone", "triage")}
+    ring = datetime.fromisoformat(i["first_ring_at"])
+    words = [city.reports[r]["description"] for r in i["report_ids"] if city.reports[r]["description"]]
+    brief |= {"kind_name": city.region["kinds"][i["kind"]]["name_id"], "deadline": iso(ring + timedelta(seconds=420)), "descriptions": words}
+    brief["units"] = [city.assignments[x]["unit_id"] for x in i["assignment_ids"] if city.assignments[x]["ended_at"] is None]
+    return {"assignment": a, "incident": brief}
 
 
 async def feed(request: web.Request) -> web.WebSocketResponse:
     tokens = [p.split(".", 2)[-1] for p in request.headers.get("Sec-WebSocket-Protocol", "").replace(" ", "").split(",") if p.startswith("siaga.token.")]
     uid = tokens[0] if tokens and tokens[0] in request.app[CITY].units else "A01"
+    request.app[CITY].phones.add(uid)
     ws = web.WebSocketResponse(protocols=[f"siaga.token.{t}" for t in tokens], heartbeat=20)
     await ws.prepare(request)
     city = request.app[CITY]
-    await ws.send_json({"type": "hello", "seq": city.seq, "unit": city.units[uid], "job": job(city, uid)})
+    await ws.send_json({"type": "hello", "seq": city.seq, "at": iso(now()), "unit": city.units[uid], "job": job(city, uid)})
     last = ""
     while not ws.closed:
         state = {"unit": city.units[uid], "job": job(city, uid)}
         if json.dumps(state) != last:
             last = json.dumps(state)
-            await ws.send_json({"type": "job", "seq": city.seq, **state, "events": []})
+            await ws.send_json({"type": "job", "seq": city.seq, "at": iso(now()), **state})
         try:
             if (await ws.receive(timeout=0.5)).type in (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED):
                 break
@@ -157,14 +163,14 @@ async def incident(request: web.Request) -> web.Response:
     row = city.incidents[request.match_info["id"]]
     keys = {row["incident_id"], *row["report_ids"], *row["assignment_ids"]}
     lines = [e for e in city.log if keys & {v for v in e["event"].values() if isinstance(v, str)}]
-    return web.json_response({"incident": row, "reports": [city.reports[r] for r in row["report_ids"]], "assignments": [city.assignments[a] for a in row["assignment_ids"]], "entries": lines})
+    return web.json_response({"incident": row, "reports": [city.reports[r] for r in row["report_ids"]], "assignments": [city.assignments[a] for a in row["assignment_ids"]], "timeline": lines})
 
 
 async def search(request: web.Request) -> web.Response:
     words = request.query.get("q", "").lower().split()
     city = request.app[CITY]
     hits = [g for g in city.gazetteer if all(w in (g["name"] + " " + g["kelurahan"]).lower() for w in words)][:8]
-    return web.json_response({"places": [{**g, "score": 0.9} for g in hits]})
+    return web.json_response([{"name": f"{g['name']}, {g['kelurahan']}", "kind": g["kind"], "lon": g["lon"], "lat": g["lat"], "confidence": 0.9, "why": g["kecamatan"]} for g in hits])
 
 
 async def reverse(request: web.Request) -> web.Response:
@@ -180,8 +186,15 @@ async def classify(request: web.Request) -> web.Response:
     for kind in request.app[CITY].region["kinds"].values():
         words = [w for w in kind["keywords"] if w in text]
         if words:
-            found.append({"kind": kind["code"], "priority": kind["priority"], "score": min(0.95, 0.5 + 0.2 * len(words)), "words": words})
-    return web.json_response({"suggestions": found})
+            found.append({"kind": kind["code"], "name_id": kind["name_id"], "name_en": kind["name_en"], "priority": kind["priority"], "score": min(0.95, 0.5 + 0.2 * len(words)), "heard": words, "urgent": []})
+    return web.json_response(found)
+
+
+async def triage(request: web.Request) -> web.Response:
+    yes_no = [{"code": "ya", "name_id": "Ya", "name_en": "Yes", "advice_id": "", "advice_en": ""}, {"code": "tidak", "name_id": "Tidak", "name_en": "No", "advice_id": "Miringkan badannya dan jaga jalan napasnya.", "advice_en": "Turn them on their side and keep the airway open."}]
+    medical = request.app[CITY].region["kinds"][request.match_info["kind"]]["medical"]
+    questions = [{"code": "sadar", "text_id": "Apakah korban sadar?", "text_en": "Is the casualty awake?", "answers": yes_no}, {"code": "napas", "text_id": "Apakah bernapas normal?", "text_en": "Breathing normally?", "answers": yes_no}]
+    return web.json_response({"kind": request.match_info["kind"], "set": {"questions": questions} if medical else None})
 
 
 def style(request: web.Request) -> web.Response:
@@ -218,7 +231,13 @@ def main() -> None:
     packed = {"Content-Encoding": "gzip"}
 
     async def region(_: web.Request) -> web.Response:
-        return web.json_response(app[CITY].region)
+        facts = dict(app[CITY].region)
+        for name in ("kinds", "unit_types", "posts", "hospitals", "zones", "agencies"):
+            facts[name] = list(facts[name].values())
+        names = {"ambulance": "Ambulans", "fire": "Pemadam", "rescue": "Rescue", "police": "Polisi", "first_aid": "Pertolongan pertama"}
+        facts["capabilities"] = [{"code": c, "name_id": n, "name_en": c.replace("_", " ")} for c, n in names.items()]
+        facts["router"] = {"name": "straight_line", "approximate": True}
+        return web.json_response(facts)
 
     async def caller(request: web.Request) -> web.Response:
         return web.json_response(app[CITY].callers[request.match_info["id"]])
@@ -233,15 +252,34 @@ def main() -> None:
     async def styled(request: web.Request) -> web.Response:
         return style(request)
 
+    async def send(request: web.Request) -> web.Response:
+        """Give unit `unit` a fresh job about 1.2 km away, for pictures and tests of the crew app."""
+        city, uid = app[CITY], request.query["unit"]
+        city.units[uid].update(state="available", assignment_id=None)
+        city.phones.add(uid)
+        near = min(city.streets, key=lambda g: abs(metres(g, city.positions[uid]) - 1200))
+        place = {"lon": near["lon"], "lat": near["lat"], "accuracy_m": 18.0, "source": "aml", "address": f"{near['name']}, {near['kelurahan']}"}
+        rid = city.ring()
+        city.reports[rid]["description"] = "Pengendara motor ditabrak mobil di depan minimarket, perempuan sekitar 30 tahun, kaki berdarah, masih sadar."
+        iid = city.open_incident(rid, "laka", place, now() - timedelta(seconds=48), quiet=True)
+        city.assign(iid, uid, "ambulance")
+        await flush(app)
+        return web.json_response({"incident_id": iid})
+
+    async def route(request: web.Request) -> web.Response:
+        a, b = ([float(request.query[f"{p}_{c}"]) for c in ("lon", "lat")] for p in ("from", "to"))
+        length = metres({"lon": a[0], "lat": a[1]}, {"lon": b[0], "lat": b[1]})
+        return web.json_response({"eta_s": length / 9, "length_m": length, "basis": "line", "approximate": True, "coordinates": [a, [a[0], b[1]], b], "names": [], "steps": []})
+
     async def fixes(request: web.Request) -> web.Response:
         return web.json_response({"accepted": len((await request.json())["fixes"]), "flagged": []})
 
     app.add_routes([
         web.route("*", "/api/v1/session", session), web.get("/api/v1/console/stream", stream), web.post("/api/v1/commands/{do}", command),
-        web.get("/api/v1/unit/feed", feed), web.post("/api/v1/unit/fixes", fixes), web.post("/api/v1/unit/{do}", command),
+        web.get("/api/v1/unit/feed", feed), web.post("/api/v1/unit/fixes", fixes), web.get("/api/v1/unit/route", route), web.post("/api/v1/unit/{do}", command),
         web.get("/api/v1/incidents/{id}", incident), web.get("/api/v1/units", units), web.get("/api/v1/region", region), web.get("/api/v1/reports/{id}/caller", caller),
-        web.get("/api/v1/places/search", search), web.get("/api/v1/places/reverse", reverse), web.get("/api/v1/classify", classify),
-        web.get("/api/v1/map/style.json", styled), web.get("/api/v1/sla/summary", summary), web.get("/mock/{name}", blob),
+        web.get("/api/v1/places/search", search), web.get("/api/v1/places/reverse", reverse), web.get("/api/v1/classify", classify), web.get("/api/v1/triage/{kind}", triage),
+        web.get("/api/v1/map/style.json", styled), web.get("/api/v1/sla/summary", summary), web.post("/mock/send", send), web.get("/mock/{name}", blob),
     ])  # fmt: skip
     add_pages(app)
     web.run_app(app, port=args.port, print=None)

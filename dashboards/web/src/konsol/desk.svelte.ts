@@ -5,10 +5,10 @@ import { dangerOf, isComing, type Danger } from "../lib/danger";
 import { L } from "../lib/lang.svelte";
 import { Live } from "../lib/live.svelte";
 import { nextOrder } from "../lib/order";
+import { loadRegion } from "../lib/region";
 import { play } from "../lib/sound";
-import type { Account, Assignment, Entry, Incident, Region, Report, Unit } from "../lib/types";
+import type { Account, Assignment, Entry, Incident, Recommendation, Region, Report, Unit } from "../lib/types";
 import type { Order } from "./commandline";
-import { picks, type Pick } from "./timeline";
 import { capabilityName, kindName, shortId } from "./words";
 
 export interface Row {
@@ -92,7 +92,7 @@ export class Desk {
     this.live.start();
     for (;;) {
       try {
-        this.region = await get<Region>("/api/v1/region");
+        this.region = await loadRegion();
         return;
       } catch {
         await new Promise((again) => setTimeout(again, 2000));
@@ -218,12 +218,12 @@ export class Desk {
 
   async loadHistory(id: string): Promise<void> {
     try {
-      const answer = await get<{ entries?: Entry[]; reports?: Report[] }>(
+      const answer = await get<{ timeline?: Entry[]; reports?: Report[] }>(
         `/api/v1/incidents/${encodeURIComponent(id)}`,
       );
       for (const report of answer.reports ?? [])
         if (!this.live.world.reports.has(report.report_id)) this.live.world.reports.set(report.report_id, report);
-      if (this.selected === id) this.history = { id, entries: answer.entries ?? [], failed: false };
+      if (this.selected === id) this.history = { id, entries: answer.timeline ?? [], failed: false };
     } catch {
       if (this.selected === id) this.history = { id, entries: [], failed: true };
     }
@@ -239,8 +239,8 @@ export class Desk {
     return [...bySeq.values()].sort((a, b) => a.seq - b.seq);
   }
 
-  picksOf(incident: Incident): Pick[] {
-    return picks(this.entriesOf(incident));
+  picksOf(incident: Incident): Recommendation[] {
+    return incident.recommended ?? [];
   }
 
   nextOf(row: Row): Next | null {
@@ -788,8 +788,8 @@ export class Desk {
         this.silence(`short:${n}`);
         this.say(
           L(
-            `${n}: belum ada ${e.missing.map((c) => capabilityName(String(c))).join(", ")}`,
-            `${n}: no ${e.missing.map((c) => capabilityName(String(c))).join(", ")} yet`,
+            `${n}: belum ada ${e.missing.map((c) => capabilityName(String(c), this.region)).join(", ")}`,
+            `${n}: no ${e.missing.map((c) => capabilityName(String(c), this.region)).join(", ")} yet`,
           ),
           "bad",
         );

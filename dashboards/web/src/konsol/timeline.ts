@@ -1,7 +1,7 @@
 /** One journal line in one short sentence, as a log book would have it. */
 import { L, decimal } from "../lib/lang.svelte";
 import { clock } from "../lib/time";
-import type { Assignment, Candidates, Entry, Region } from "../lib/types";
+import type { Assignment, Entry, Region } from "../lib/types";
 import { capabilityName, kindName, postName, shortId } from "./words";
 
 export interface Line {
@@ -14,7 +14,6 @@ export interface Line {
 
 const str = (v: unknown): string => (typeof v === "string" ? v : "");
 const num = (v: unknown): number | null => (typeof v === "number" ? v : null);
-const list = (v: unknown): string => (Array.isArray(v) ? v.map((c) => capabilityName(String(c))).join(", ") : "");
 
 export function actorName(actor: Entry["actor"]): string {
   const [role, name] = typeof actor === "string" ? actor.split(":", 2) : [actor.role, actor.name];
@@ -31,6 +30,8 @@ export function describe(entry: Entry, region: Region | null, unitOf: (assignmen
     text,
     tone,
   });
+  const list = (v: unknown): string =>
+    Array.isArray(v) ? v.map((c) => capabilityName(String(c), region)).join(", ") : "";
   const because = (reason: unknown) => (str(reason) ? `: ${str(reason)}` : "");
   switch (e.kind) {
     case "call_presented":
@@ -101,14 +102,12 @@ export function describe(entry: Entry, region: Region | null, unitOf: (assignmen
     case "response_late":
       return line(L("Lewat 7 menit, belum ada unit di lokasi", "Past 7 minutes, nobody at the scene"), "late");
     case "unit_recommended": {
-      const c = e.candidates as Candidates | undefined;
-      const n = c?.unit_ids.length ?? 0;
       return line(
         e.chosen
-          ? L(`Disarankan ${str(e.chosen)} dari ${n} calon`, `Recommends ${str(e.chosen)} of ${n} candidates`)
+          ? L(`Disarankan ${str(e.chosen)}`, `Recommends ${str(e.chosen)}`)
           : L(
-              `Tidak ada calon untuk ${capabilityName(str(e.capability))}`,
-              `No candidate for ${capabilityName(str(e.capability))}`,
+              `Tidak ada calon untuk ${capabilityName(str(e.capability), region)}`,
+              `No candidate for ${capabilityName(str(e.capability), region)}`,
             ),
       );
     }
@@ -175,34 +174,6 @@ export function describe(entry: Entry, region: Region | null, unitOf: (assignmen
     default:
       return null;
   }
-}
-
-/** The latest candidates for each capability, newest first, from an incident's journal lines. */
-export interface Pick {
-  seq: number;
-  at: string;
-  capability: string;
-  chosen: string | null;
-  candidates: Candidates;
-  approximate: boolean;
-  policy: string;
-}
-
-export function picks(entries: readonly Entry[]): Pick[] {
-  const latest = new Map<string, Pick>();
-  for (const { seq, at, event } of entries) {
-    if (event.kind !== "unit_recommended") continue;
-    latest.set(str(event.capability), {
-      seq,
-      at,
-      capability: str(event.capability),
-      chosen: str(event.chosen) || null,
-      candidates: event.candidates as Candidates,
-      approximate: event.approximate === true,
-      policy: str(event.policy),
-    });
-  }
-  return [...latest.values()].sort((a, b) => b.seq - a.seq);
 }
 
 export const unitNamer =

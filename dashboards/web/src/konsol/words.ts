@@ -14,21 +14,12 @@ export const postName = (region: Region | null, code: string | null | undefined)
 export const zoneName = (region: Region | null, code: string | null | undefined): string =>
   code ? (region?.zones[code]?.name ?? code) : "";
 
-export function capabilityName(code: string): string {
-  const one = (c: string): string =>
-    ({
-      ambulance: L("ambulans", "ambulance"),
-      transport: L("ambulans angkut", "transport ambulance"),
-      first_aid: L("pertolongan pertama", "first aid"),
-      als: L("ambulans lanjut", "advanced life support"),
-      bls: L("ambulans dasar", "basic life support"),
-      fire: L("pemadam", "fire engine"),
-      rescue: L("rescue", "rescue"),
-      water_rescue: L("penyelamat air", "water rescue"),
-      police: L("polisi", "police"),
-      traffic: L("Dishub", "traffic"),
-    })[c] ?? c.replaceAll("_", " ");
-  return code.split("|").map(one).join(L(" atau ", " or "));
+/** "ambulance|first_aid" -> "ambulans atau pertolongan pertama". */
+export function capabilityName(code: string, region: Region | null): string {
+  return code
+    .split("|")
+    .map((c) => named(region?.capabilities[c], c.replaceAll("_", " ")).toLowerCase())
+    .join(L(" atau ", " or "));
 }
 
 export function unitStateName(state: UnitState): string {

@@ -18,13 +18,13 @@ export class Live {
   ready = $state(false);
   connected = $state(false);
   degraded = $state(false);
-  lag_s = $state(0);
   heard_ms = $state(Date.now());
   presence = $state.raw<Who[]>([]);
   /** Lines seen on the stream, by the incident, report or assignment they speak of. */
   entries = new Map<string, Entry[]>();
   onEntry: (entry: Entry) => void = () => {};
   onForbidden: () => void = () => {};
+  onRefused: () => void = () => {};
 
   #socket: WebSocket | null = null;
   #tries = 0;
@@ -71,17 +71,20 @@ export class Live {
     const after = this.world.seq > 0 ? `?after=${this.world.seq}` : "";
     const socket = new WebSocket(`${scheme}//${location.host}${this.path}${after}`);
     this.#socket = socket;
+    let opened = false;
     socket.onopen = () => {
+      opened = true;
       this.#tries = 0;
       this.connected = true;
       this.heard_ms = Date.now();
     };
     socket.onmessage = (event) => this.#hear(JSON.parse(event.data as string) as StreamMessage);
-    socket.onclose = (event) => {
+    socket.onclose = () => {
       if (this.#socket !== socket) return;
       this.connected = false;
       this.#socket = null;
-      if (event.code === 4401 || event.code === 4403) this.onForbidden();
+      // A browser does not tell why a handshake failed: ask over HTTP whether we are still signed in.
+      if (!opened) this.onRefused();
       if (!this.#stopped) {
         const wait = RETRY_MS[Math.min(this.#tries++, RETRY_MS.length - 1)]!;
         this.#timer = setTimeout(() => this.#open(), wait);
@@ -119,7 +122,7 @@ export class Live {
         break;
       case "status":
         this.degraded = message.degraded;
-        this.lag_s = message.lag_s;
+        if (message.at) time.hear(message.at);
         break;
     }
   }

@@ -1,14 +1,15 @@
 /** Which triage questions apply, given the answers so far. Scores stay on the server; screens only ask. */
-import type { Question, Region } from "./types";
+import type { Question } from "./types";
 
-export function questionsFor(region: Region | null, kind: string | null, answers: Record<string, string>): Question[] {
-  const set = kind ? region?.triage?.[kind] : undefined;
-  return (set?.questions ?? []).filter(
-    (q) => !q.when_question || (q.when_answers ?? []).includes(answers[q.when_question] ?? ""),
-  );
+export function asked(questions: readonly Question[], answers: Record<string, string>): Question[] {
+  return questions.filter((q) => !q.when_question || (q.when_answers ?? []).includes(answers[q.when_question] ?? ""));
 }
 
-export function adviceFor(questions: Question[], answers: Record<string, string>, language: "id" | "en"): string[] {
+export function adviceFor(
+  questions: readonly Question[],
+  answers: Record<string, string>,
+  language: "id" | "en",
+): string[] {
   return questions
     .map((q) => q.answers.find((a) => a.code === answers[q.code]))
     .map((a) => (language === "en" ? a?.advice_en : a?.advice_id) ?? "")

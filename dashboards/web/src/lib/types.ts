@@ -41,6 +41,8 @@ export interface Report {
   answered_by?: string | null;
   dismissed_for?: string | null;
   repeat_of?: Id | null;
+  /** Whether there is a number to call back; the number itself is asked for with a purpose. */
+  has_phone?: boolean;
 }
 
 export interface Incident {
@@ -77,6 +79,17 @@ export interface Incident {
   outcome?: string | null;
   triage?: Record<string, string>;
   version: number;
+  /** The latest recommendation for each place of the plan. */
+  recommended?: Recommendation[];
+}
+
+export interface Recommendation {
+  capability: string;
+  chosen?: Id | null;
+  candidates: Candidates;
+  policy?: string;
+  router?: string;
+  approximate?: boolean;
 }
 
 export interface Unit {
@@ -169,7 +182,7 @@ export type StreamMessage =
   | ({ type: "changes"; seq: number; at: string; entries?: Entry[] } & Rows)
   | { type: "positions"; at: string; positions: Position[] }
   | { type: "presence"; who: Who[] }
-  | { type: "status"; degraded: boolean; lag_s: number };
+  | { type: "status"; degraded: boolean; at?: string };
 
 export interface Kind {
   code: string;
@@ -204,19 +217,30 @@ export interface Named {
   lat: number;
 }
 
+export interface UnitType {
+  code: string;
+  letter: string;
+  name_id: string;
+  name_en: string;
+  transport?: boolean;
+}
+
+/** `GET /api/v1/region` with its lists turned into look-ups; see `region.ts`. */
 export interface Region {
   code: string;
   name: string;
   bbox: [number, number, number, number];
   utc_offset_h: number;
   kinds: Record<string, Kind>;
-  unit_types: Record<string, { code: string; letter: string; name_id: string; name_en: string; transport?: boolean }>;
+  unit_types: Record<string, UnitType>;
+  capabilities: Record<string, { code: string; name_id: string; name_en: string }>;
   posts: Record<string, Named>;
   hospitals: Record<string, Named>;
   zones: Record<string, Named>;
-  agencies?: Record<string, { code: string; name: string; phone?: string }>;
-  triage?: Record<string, { questions: Question[] }>;
-  limits: { target_s: number; fix_stale_s: number; duplicate_radius_m: number; answer_due_s?: number };
+  agencies: Record<string, { code: string; name: string; phone?: string }>;
+  limits: { target_s: number; fix_stale_s: number; duplicate_radius_m: number; answer_due_s: number };
+  /** True while travel times come from straight lines or inferred roads. */
+  approximate: boolean;
 }
 
 export interface Account {

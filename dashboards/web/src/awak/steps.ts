@@ -1,0 +1,169 @@
+/** What a crew may do next, from the job's state alone, and how queued actions change the picture. Pure. */
+import type { AssignmentState, UnitState } from "../lib/types";
+
+export interface Job {
+  assignment: {
+    assignment_id: string;
+    incident_id: string;
+    unit_id: string;
+    state: AssignmentState;
+    assigned_at: string;
+    eta_s?: number | null;
+    arrival_sd_s?: number;
+    ack_due_at?: string | null;
+    at_patient_at?: string | null;
+    at_scene_at?: string | null;
+    geofence_at?: string | null;
+    hospital_id?: string | null;
+    reason?: string;
+  };
+  incident: {
+    incident_id: string;
+    kind: string;
+    kind_name: string;
+    priority: number;
+    place: { lon: number; lat: number; accuracy_m?: number | null; source?: string; address?: string };
+    first_ring_at: string;
+    deadline: string;
+    state: string;
+    descriptions: string[];
+    triage?: Record<string, string>;
+    units: string[];
+  };
+}
+
+export interface CrewUnit {
+  unit_id: string;
+  unit_type: string;
+  state: UnitState;
+  capabilities: string[];
+  post?: string | null;
+  moving_up_since?: string | null;
+  assignment_id?: string | null;
+  next_assignment_id?: string | null;
+  crew: string[];
+  since?: string | null;
+  out_of_service_for?: string | null;
+}
+
+export type Verb =
+  | "start_duty"
+  | "end_duty"
+  | "receipt_job"
+  | "acknowledge_job"
+  | "decline_job"
+  | "report_en_route"
+  | "report_at_scene"
+  | "report_at_patient"
+  | "report_transporting"
+  | "report_at_hospital"
+  | "report_clear"
+  | "take_out_of_service"
+  | "return_to_service";
+
+/** One pressed button, with the phone's own time, waiting for the line. */
+export interface Action {
+  /** Idempotency key and order: made when pressed. */
+  key: string;
+  order: number;
+  verb: Verb;
+  body: Record<string, unknown>;
+  device_at: string;
+  /** Not sent before this moment: the seconds in which it can still be undone. */
+  send_at_ms: number;
+}
+
+const LEADS_TO: Partial<Record<Verb, AssignmentState>> = {
+  acknowledge_job: "acknowledged",
+  decline_job: "declined",
+  report_en_route: "en_route",
+  report_at_scene: "at_scene",
+  report_transporting: "transporting",
+  report_at_hospital: "at_hospital",
+  report_clear: "cleared",
+};
+
+const ENDED: ReadonlySet<AssignmentState> = new Set(["cleared", "declined", "unanswered", "withdrawn"]);
+
+/** The state the crew sees: the server's, with its own unsent actions on top. */
+export function seenState(job: Job, queue: readonly Action[]): AssignmentState {
+  let state = job.assignment.state;
+  for (const a of queue) {
+    if (a.body.assignment_id !== job.assignment.assignment_id) continue;
+    // A geofence only proposes; it never sets.
+    if (a.verb === "report_at_scene" && a.body.by === "geofence") continue;
+    state = LEADS_TO[a.verb] ?? state;
+  }
+  return state;
+}
+
+export const isOver = (state: AssignmentState): boolean => ENDED.has(state);
+
+export function seenUnit(unit: CrewUnit, queue: readonly Action[]): UnitState {
+  let state = unit.state;
+  for (const a of queue) {
+    if (a.verb === "start_duty" || a.verb === "return_to_service") state = "available";
+    if (a.verb === "end_duty") state = "off_duty";
+    if (a.verb === "take_out_of_service") state = "out_of_service";
+  }
+  return state;
+}
+
+export interface Step {
+  verb: Verb;
+  label: [id: string, en: string];
+  /** The one big button; the others stand small beside it. */
+  main: boolean;
+  /** Waits a few seconds so that a glove's slip can be undone. Answering a call never waits. */
+  undoable: boolean;
+}
+
+/** Buttons in the only legal order (dispatch/transitions.py), the expected one first. */
+export function nextSteps(state: AssignmentState, canTransport: boolean, atPatient: boolean): Step[] {
+  const step = (verb: Verb, id: string, en: string, main: boolean, undoable = true): Step => ({
+    verb,
+    label: [id, en],
+    main,
+    undoable,
+  });
+  switch (state) {
+    case "alerted":
+      return [
+        step("report_en_route", "Terima & berangkat", "Accept & go", true, false),
+        step("decline_job", "Tolak", "Decline", false, false),
+      ];
+    case "acknowledged":
+      return [
+        step("report_en_route", "Berangkat", "Rolling", true, false),
+        step("decline_job", "Tolak", "Decline", false, false),
+      ];
+    case "en_route":
+      return [
+        step("report_at_scene", "Tiba di lokasi", "At scene", true),
+        step("decline_job", "Tidak bisa lanjut", "Cannot go on", false, false),
+      ];
+    case "at_scene":
+      if (!canTransport) return [step("report_clear", "Selesai", "Clear", true)];
+      return [
+        ...(atPatient ? [] : [step("report_at_patient", "Bersama pasien", "With patient", true)]),
+        step("report_transporting", "Bawa ke rumah sakit", "To hospital", atPatient),
+        step("report_clear", "Selesai di tempat", "Clear at scene", false),
+      ];
+    case "transporting":
+      return [
+        step("report_at_hospital", "Tiba di rumah sakit", "At hospital", true),
+        step("report_clear", "Pasien turun di jalan", "Patient left", false),
+      ];
+    case "at_hospital":
+      return [step("report_clear", "Selesai, siap lagi", "Clear, available", true)];
+    default:
+      return [];
+  }
+}
+
+/** Seconds between fixes: often when rolling, rarely when parked, to save the battery. */
+export function fixInterval_s(state: AssignmentState | null, moving: boolean): number {
+  if (state === "en_route" || state === "transporting") return 3;
+  if (state === "alerted" || state === "acknowledged") return 5;
+  return moving ? 10 : 60;
+}
