@@ -216,7 +216,7 @@ def bench_start(graph: RoadGraph, read_s: float) -> list[Line]:
     return [
         Line(f"cached start, {graph.region}", "s", float(load_s + warm_s), None, "1", "reading the source", read_s),
         Line(
-            "  of that: until nearest units answer (mapped)", "s", float(load_s), None, "", "reading the source", read_s
+            "  of that: mapping the file", "s", float(load_s), None, "", "reading the source", read_s
         ),
         Line(
             "memory of the loaded city",

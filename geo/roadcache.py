@@ -10,17 +10,19 @@ from __future__ import annotations
 import os
 import shutil
 import zlib
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from geo.chains import Chains
 from geo.roads import RoadGraph
 from geo.router import Rejected
 
 MAGIC = b"SIAGAROD"
-FORMAT = 1  # raise when a field or its meaning changes; older files are then refused and rebuilt from their source
+FORMAT = 2  # raise when a field or its meaning changes; older files are then refused and rebuilt from their source
 ALIGN = 64
 HEADER_MAX = 64 * 1024 * 1024  # street names of a province are a few MB; more means damage
 
@@ -62,6 +64,7 @@ def save(graph: RoadGraph, file: Path) -> None:
     """Write `graph` and its route search order to `file` (+ .cch)."""
     arrays: dict[str, np.ndarray[Any, Any]] = {name: getattr(graph, name) for name in ARRAYS}
     arrays |= {name: getattr(graph, name) for name in OPTIONAL_ARRAYS if getattr(graph, name) is not None}
+    arrays |= {f"chains:{f.name}": getattr(graph.chains, f.name) for f in fields(Chains)}
     arrays |= {f"base_s:{mode}": seconds for mode, seconds in graph.base_s.items()}
     entries, offset = [], 0
     for name, array in arrays.items():
@@ -118,14 +121,20 @@ def load(file: Path) -> RoadGraph:
     arrays: dict[str, Any] = {}
     for entry in header.arrays:
         arrays[entry.name] = np.ndarray(tuple(entry.shape), np.dtype(entry.dtype), payload.data, entry.offset)
-    base_s = {name.partition(":")[2]: arrays.pop(name) for name in list(arrays) if name.startswith("base_s:")}
-    if not base_s or any(name not in arrays for name in ARRAYS):
+    base_s = _taken(arrays, "base_s:")
+    chains = _taken(arrays, "chains:")
+    if not base_s or any(name not in arrays for name in ARRAYS) or any(f.name not in chains for f in fields(Chains)):
         raise Rejected("bad_cache", f"{file} lacks arrays; import the roads again")
     return RoadGraph(
-        **arrays, base_s=base_s, classes=tuple(header.classes), names=header.names, offroad_kmh=header.offroad_kmh,
+        **arrays, base_s=base_s, strung=Chains(**chains), classes=tuple(header.classes), names=header.names, offroad_kmh=header.offroad_kmh,
         x_m_per_deg=header.m_per_deg[0], y_m_per_deg=header.m_per_deg[1], region=header.region, source=header.source,
         licence=header.licence, approximate=header.approximate, notes=header.notes, cache_path=file,
     )  # fmt: skip
+
+
+def _taken(arrays: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """Move the arrays of one family out of the rest, by the name behind the prefix."""
+    return {name.removeprefix(prefix): arrays.pop(name) for name in list(arrays) if name.startswith(prefix)}
 
 
 def read_header(file: Path) -> tuple[Header, int]:

@@ -147,6 +147,7 @@ class RoadGraph:
     name: str = "road-graph"
     notes: dict[str, float] = field(default_factory=dict)  # what the importer counted: dropped arcs, components ...
     cache_path: Path | None = None
+    strung: Chains | None = None  # given by a cache file, else built
 
     def __post_init__(self) -> None:
         self.lon0, self.lat0 = float(self.node_lon.min()), float(self.node_lat.min())
@@ -157,7 +158,9 @@ class RoadGraph:
         self._offroad_s_per_m = {mode: 3.6 / kmh for mode, kmh in self.offroad_kmh.items()}
         self._straight = StraightLineRouter(self._straight_line_speeds())
         self._paths: PathFinder | None = None
-        self.chains = Chains.build(self.n_nodes, self.first_out, self.arc_to, self.rev_first, self.rev_from)
+        self.chains = self.strung or Chains.build(
+            self.n_nodes, self.first_out, self.arc_to, self.rev_first, self.rev_from
+        )
         self.live = Live(0, {}, {}, {})
         self.set_seconds(self.base_s)
 

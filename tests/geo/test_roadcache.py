@@ -68,7 +68,7 @@ def test_live_times_of_a_mapped_graph_can_change_without_touching_the_file(cache
         (lambda raw: raw[: len(raw) // 2], "bad_cache"),
         (lambda raw: raw + b"more", "bad_cache"),
         (lambda raw: raw[:-1] + bytes([raw[-1] ^ 1]) if raw[-1] else raw[:-300] + b"\x55" * 300, "bad_cache"),
-        (lambda raw: raw.replace(b'"format":1', b'"format":0', 1), "old_cache"),
+        (lambda raw: raw.replace(b'"format":2', b'"format":1', 1), "old_cache"),
         (lambda raw: raw[:20] + b"\xff" * 8 + raw[28:], "bad_cache"),
     ],
 )
