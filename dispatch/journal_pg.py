@@ -55,33 +55,17 @@ POSITION_COLUMNS = tuple(
 _encoder = msgspec.json.Encoder()
 
 
-class _Line(msgspec.Struct):
-    """A line as `append_batch.sql` reads it."""
-
-    seq: int
-    at: datetime
-    actor_role: str
-    actor_name: str
-    kind: str
-    body: msgspec.Raw
-    command_id: str | None
-
-
-def encode_lines(entries: Iterable[Entry]) -> bytes:
-    """Entries as the JSON array that `append_batch.sql` takes."""
-    lines = [
-        _Line(
-            e.seq,
-            e.at,
-            e.actor.role,
-            e.actor.name,
-            kind_of(e.event),
-            msgspec.Raw(encode_event(e.event)),
-            e.command_id,
-        )
-        for e in entries
-    ]
-    return without_nul(_encoder.encode(lines))
+def line_columns(entries: list[Entry]) -> tuple[list[object], ...]:
+    """Entries as the seven column arrays that `append_batch.sql` takes."""
+    return (
+        [e.seq for e in entries],
+        [e.at for e in entries],
+        [e.actor.role for e in entries],
+        [e.actor.name.replace("\x00", "\ufffd") for e in entries],
+        [kind_of(e.event) for e in entries],
+        [encode_event(e.event) for e in entries],
+        [None if e.command_id is None else e.command_id.replace("\x00", "\ufffd") for e in entries],
+    )
 
 
 def encode_rows(rows: Iterable[Any], key: str) -> bytes:
@@ -136,7 +120,7 @@ class PostgresJournal:
 
     async def _append(self, batch: Batch) -> bool:
         """False: a line with one of these numbers is already there, nothing was written."""
-        lines = encode_lines(batch.entries)
+        lines = line_columns(batch.entries)
         answers = without_nul(_encoder.encode(batch.answers))
         try:
             await self._write(lines, batch_parameters(batch.rows), answers)
@@ -150,9 +134,11 @@ class PostgresJournal:
             await self._write(lines, (b"[]", b"[]", b"[]", b"[]"), b"[]")
         return True
 
-    async def _write(self, lines: bytes, rows: tuple[bytes, bytes, bytes, bytes], answers: bytes) -> None:
+    async def _write(
+        self, lines: tuple[list[object], ...], rows: tuple[bytes, bytes, bytes, bytes], answers: bytes
+    ) -> None:
         try:
-            await self._fetch_as_writer(SQL["append_batch"], self.region, self.writer, lines, *rows, answers)
+            await self._fetch_as_writer(SQL["append_batch"], self.region, self.writer, *lines, *rows, answers)
         except asyncpg.PostgresError as error:
             if error.sqlstate == GAP_CODE:
                 raise JournalGap(f"the line before our batch is missing in {self.region}") from error

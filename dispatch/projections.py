@@ -18,7 +18,7 @@ import msgspec
 from dispatch.database import APP_ROLE, connect
 from dispatch.events import Entry
 from dispatch.journal import JournalCorrupt, Rows
-from dispatch.journal_pg import PAGE_LINES, batch_parameters, entry_of
+from dispatch.journal_pg import PAGE_LINES, batch_parameters, entry_of, line_columns
 from dispatch.model import Assignment, Incident, Report, Unit
 from dispatch.statements import SQL
 
@@ -141,7 +141,7 @@ async def _write(
 
     async def flush() -> None:
         rows = rows_of(fold, fold.drain_touched())
-        await connection.fetch(SQL["append_batch"], region, nobody, b"[]", *batch_parameters(rows), b"[]")
+        await connection.fetch(SQL["append_batch"], region, nobody, *line_columns([]), *batch_parameters(rows), b"[]")
         if progress is not None:
             progress(lines)
 

@@ -1,14 +1,16 @@
 -- One group commit: lines, the rows that follow from them and the idempotency answers. One statement, so one round trip
--- and one transaction. $1 region, $2 writer, then one JSON array each: $3 lines, $4 reports, $5 incidents, $6 units,
--- $7 assignments, $8 answers. JSON arrays because the encoder that makes them costs the server a third of what column
--- arrays do (dispatch/bench_journal.py).
+-- and one transaction. $1 region, $2 writer; the lines as one array a column: $3 seq, $4 at, $5 actor_role,
+-- $6 actor_name, $7 kind, $8 body, $9 command_id; then one JSON array each: $10 reports, $11 incidents, $12 units,
+-- $13 assignments, $14 answers. Lines come as column arrays because their bodies would otherwise be parsed twice
+-- (dispatch/bench_journal.py measures both).
 WITH line AS (
     INSERT INTO journal (region, seq, at, actor_role, actor_name, kind, body, command_id, writer)
     SELECT $1, seq, at, actor_role, actor_name, kind, body, command_id, $2::uuid
-    FROM json_to_recordset($3::json) AS _ (
-        seq bigint, at timestamptz, actor_role text, actor_name text, kind text, body json, command_id text
-    )
+    FROM unnest(
+        $3::bigint [], $4::timestamptz [], $5::text [], $6::text [], $7::text [], $8::json [], $9::text []
+    ) AS _ (seq, at, actor_role, actor_name, kind, body, command_id)
 ),
+
 report_row AS (
     INSERT INTO report (
         region, report_id, channel, state, rang_at, received_at, answered_at, submitted_at, ended_at, kind,
@@ -17,7 +19,7 @@ report_row AS (
     SELECT
         $1, report_id, channel, state, rang_at, received_at, answered_at, submitted_at, ended_at, kind, place,
         description, call_id, incident_id, answered_by, dismissed_for, repeat_of
-    FROM json_to_recordset($4::json) AS _ (
+    FROM json_to_recordset($10::json) AS _ (
         report_id text, channel text, state text, rang_at timestamptz, received_at timestamptz,
         answered_at timestamptz, submitted_at timestamptz, ended_at timestamptz, kind text, place json,
         description text, call_id text, incident_id text, answered_by text, dismissed_for text, repeat_of text
@@ -36,7 +38,7 @@ report_row AS (
 caller_row AS (
     INSERT INTO caller (region, report_id, phone, name)
     SELECT $1, report_id, caller ->> 'phone', caller ->> 'name'
-    FROM json_to_recordset($4::json) AS _ (report_id text, caller json)
+    FROM json_to_recordset($10::json) AS _ (report_id text, caller json)
     WHERE caller ->> 'phone' IS NOT NULL OR caller ->> 'name' IS NOT NULL
     ON CONFLICT (region, report_id) DO UPDATE SET (phone, name) = ROW (excluded.phone, excluded.name)
 ),
@@ -55,7 +57,7 @@ incident_row AS (
         first_capable_at_scene_at, warned_at, breached_at, retry_at, required, unfilled, "like", chance,
         predicted_at, confirmed, confirm_due_at, assigned_count, merged_into, state_before_merge,
         reports_before_merge, ended_at, outcome, triage, version
-    FROM json_to_recordset($5::json) AS _ (
+    FROM json_to_recordset($11::json) AS _ (
         incident_id text, kind text, priority integer, highest_priority integer, place json, state text,
         first_ring_at timestamptz, opened_at timestamptz, plan text, mode text, alarm_level integer,
         zone text, report_ids text[], assignment_ids text[], first_assigned_at timestamptz,
@@ -91,7 +93,7 @@ unit_row AS (
     SELECT
         $1, unit_id, unit_type, agency, state, capabilities, mode, home_post, post, moving_up_since,
         assignment_id, crew, since, out_of_service_for, moves_today, duty_since
-    FROM json_to_recordset($6::json) AS _ (
+    FROM json_to_recordset($12::json) AS _ (
         unit_id text, unit_type text, agency text, state text, capabilities text[], mode text, home_post text,
         post text, moving_up_since timestamptz, assignment_id text, crew text[], since timestamptz,
         out_of_service_for text, moves_today integer, duty_since timestamptz
@@ -118,7 +120,7 @@ assignment_row AS (
         arrival_sd_s, ack_due_at, alerts, voice_task_at, delivered_at, seen_at, acknowledged_at, en_route_at,
         at_scene_at, geofence_at, at_patient_at, transporting_at, at_hospital_at, ended_at, hospital_id,
         reason, device_at
-    FROM json_to_recordset($7::json) AS _ (
+    FROM json_to_recordset($13::json) AS _ (
         assignment_id text, incident_id text, unit_id text, capability text, state text,
         assigned_at timestamptz, assigned_by text, first boolean, eta_s double precision,
         arrival_sd_s double precision, ack_due_at timestamptz, alerts integer, voice_task_at timestamptz,
@@ -144,7 +146,7 @@ assignment_row AS (
 -- The first answer stands: a repeat under the same key never replaces it.
 INSERT INTO answer (region, scope, key, body_hash, status, body, at)
 SELECT $1, scope, key, body_hash, status, decode(body, 'base64'), at
-FROM json_to_recordset($8::json) AS _ (
+FROM json_to_recordset($14::json) AS _ (
     scope text, key text, body_hash text, status smallint, body text, at timestamptz
 )
 ON CONFLICT (region, scope, key) DO NOTHING;

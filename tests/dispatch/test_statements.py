@@ -14,7 +14,7 @@ from dispatch import account_rows
 from dispatch.database import connect
 from dispatch.events import Entry, IncidentNoted
 from dispatch.journal import Answer, Batch, Rows
-from dispatch.journal_pg import PostgresJournal, _Line
+from dispatch.journal_pg import PostgresJournal
 from dispatch.model import Actor, Assignment, Caller, Incident, Report, Unit
 from dispatch.statements import SQL
 from tests.dispatch.examples import example
@@ -25,10 +25,23 @@ NOT_PREPARABLE = {"create_migration_table", "shadow_projections"}
 """DDL for the owner, and several statements in one text; run by the tests of migrate and projections."""
 NEEDS_SHADOWS = {"compare_projections", "shadows_hide_projections"}
 
+
+class Line(msgspec.Struct):
+    """What `entry_of` reads."""
+
+    seq: int
+    at: datetime
+    actor_role: str
+    actor_name: str
+    kind: str
+    body: msgspec.Raw
+    command_id: str | None
+
+
 ROWS: dict[str, type[Any]] = {
     "answers_since": Answer,
-    "read_lines": _Line,
-    "read_lines_about": _Line,
+    "read_lines": Line,
+    "read_lines_about": Line,
     "load_accounts": account_rows.Account,
     "load_sessions": account_rows.Session,
     "find_session": account_rows.Session,
