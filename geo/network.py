@@ -180,23 +180,27 @@ def _collectors(
         shapely.difference(shapely.difference(shapely.intersection(edges, land), keep_off), walls)
     )
     street = TypedRoad("", "residential", False, (), np.zeros((0, 2)))
+    corners = cKDTree(v.vertices)
     collectors = []
     ground = shapely.get_type_id(pieces) == shapely.GeometryType.LINESTRING
     for piece in sorted(pieces[ground], key=lambda p: p.bounds):
         if piece.length < 120.0:
             continue
-        reach = shapely.get_parts(shapely.difference(_stretched(piece, 75.0), walls))  # but never over the water
+        ends = shapely.get_coordinates(piece)[[0, -1]]
+        # An end at a corner of three villages meets the other two there; one cut off at a road is drawn to that road.
+        free = corners.query(ends)[0] > 1.0
+        reach = shapely.get_parts(shapely.difference(_stretched(piece, 75.0 * free), walls))  # but never over the water
         collectors.append(Road(street, max(reach, key=lambda p: p.length), []))
     return collectors
 
 
-def _stretched(line: shapely.LineString, by_m: float) -> shapely.LineString:
-    """The line made longer at both ends, so that it reaches the road it was cut back from."""
+def _stretched(line: shapely.LineString, by_m: FloatArray) -> shapely.LineString:
+    """The line made longer by by_m (2,) at its two ends, so that it reaches the road it was cut back from."""
     p = shapely.get_coordinates(line)
     head, tail = p[0] - p[1], p[-1] - p[-2]
-    return shapely.LineString(
-        np.vstack([p[0] + head / np.hypot(*head) * by_m, p[1:-1], p[-1] + tail / np.hypot(*tail) * by_m])
-    )
+    p[0] += head / np.hypot(*head) * by_m[0]
+    p[-1] += tail / np.hypot(*tail) * by_m[1]
+    return shapely.LineString(p)
 
 
 def _join(roads: list[Road], barriers: Sequence[tuple[TypedShape, shapely.LineString]], builder: Builder) -> None:
@@ -216,23 +220,33 @@ def _join(roads: list[Road], barriers: Sequence[tuple[TypedShape, shapely.LineSt
             spots.append((x, y, b, float(lines[b].project(point))))
     for a, line in enumerate(lines):
         for measure, end in ((0.0, line.coords[0]), (line.length, line.coords[-1])):
-            spots.append((end[0], end[1], a, measure))
             point = shapely.Point(end)
+            meets: list[tuple[float, int, float]] = []  # away, road, measure on it
             for b in tree.query(point, predicate="dwithin", distance=END_SNAP_M).tolist():
                 # Only a link or an end of the motorway itself may touch a motorway.
                 if a == b or (roads[b].typed.road_class == "motorway" and not roads[a].motorway):
                     continue
                 measure_b = float(lines[b].project(point))
-                if walls.intersects(shapely.LineString([end, lines[b].interpolate(measure_b)])):
-                    continue
-                spots.append((end[0], end[1], b, measure_b))
+                if not walls.intersects(shapely.LineString([end, lines[b].interpolate(measure_b)])):
+                    meets.append((float(lines[b].distance(point)), b, measure_b))
+            # The end moves to the road it meets, not the road to the end: a through road stays as it was typed.
+            meets.sort()
+            spot = lines[meets[0][1]].interpolate(meets[0][2]) if meets else point
+            spots.append((spot.x, spot.y, a, measure))
+            for away, b, measure_b in meets:
+                if away <= meets[0][0] + NODE_MERGE_M:
+                    spots.append((spot.x, spot.y, b, measure_b))
     spots.sort(key=lambda s: (s[2], s[3], s[0], s[1]))
     xy = np.array([s[:2] for s in spots])
+    typed = np.array([bool(roads[s[2]].typed.name) for s in spots])
     group = _clusters(xy, NODE_MERGE_M)
     node_of: dict[int, int] = {}
     for spot, g in zip(spots, group.tolist(), strict=True):
         if g not in node_of:
-            x, y = xy[group == g].mean(axis=0).tolist()
+            # Where typed roads meet, they alone say where; collectors follow.
+            members = np.flatnonzero(group == g)
+            firm = members[typed[members]]
+            x, y = xy[firm if len(firm) else members].mean(axis=0).tolist()
             node_of[g] = builder.node(x, y)
         roads[spot[2]].stops.append((spot[3], node_of[g]))
 
@@ -397,6 +411,6 @@ def _graph(builder: Builder, plane: Plane, region: str) -> RoadGraph:
         lonlat[:, 0], lonlat[:, 1], tail, head, length,
         seconds_by_class(arc[:, 2].astype(np.uint8), length), offroad_access=access, arc_name=arc[:, 3],
         names=builder.names, arc_class=arc[:, 2], classes=CLASSES, m_per_deg=(plane.kx, plane.ky), region=region,
-        source="built-in approximate network", licence="facts typed for this project", approximate=True,
+        source="built-in approximate network", licence="sebagian posisi © kontributor OpenStreetMap (ODbL)", approximate=True,
         notes={"dropped_nodes": float(dropped)},
     )  # fmt: skip
