@@ -174,6 +174,7 @@ class Case:
         "corrections",
         "deadline_at",
         "ended_at",
+        "evidence",
         "highest_priority",
         "incident_id",
         "kind",
@@ -232,6 +233,8 @@ class Case:
         self.ended_at: datetime | None = None
         self.breached_at: datetime | None = None
         self.recommended: list[Recommended] = []
+        self.evidence: UnitRecommended | None = None
+        """The first recommendation with every candidate and position, kept for late responses so that they can be replayed."""
         self.risks: list[tuple[datetime, float, float | None]] = []
         """(when warned, chance, gain in s of the remedy) of every `response_at_risk`."""
         self.short: list[tuple[datetime, str]] = []

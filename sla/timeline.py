@@ -45,6 +45,8 @@ class Timeline:
         self.transport_units = transport_units
         self.cases: dict[str, Case] = {}
         self.legs: dict[str, Leg] = {}
+        self.unit_legs: dict[str, list[Leg]] = {}
+        """Every leg of a unit in the order of assignment: what it was doing at any moment."""
         self.reports: dict[str, ReportClock] = {}
         self.open: dict[str, Case] = {}
         """Incidents neither ended nor merged, by id."""
@@ -227,6 +229,8 @@ class Timeline:
         case.settled_kind = case.kind
         case.settled_zone = case.zone
         self.unsettled.pop(case.incident_id, None)
+        if case.settled is not Verdict.LATE:
+            case.evidence = None  # only late responses are explained; a year of candidates would fill the memory
         if self.settled_hook is not None:
             self.settled_hook(case)
 
@@ -486,6 +490,8 @@ class Timeline:
         case = self._case(event.incident_id, at)
         if case is not None:
             case.recommended.append(Recommended.of(event, at))
+            if case.evidence is None and case.settled is not Verdict.ON_TIME:
+                case.evidence = event
 
     def _unit_assigned(self, event: ev.UnitAssigned, at: datetime) -> None:
         case = self._case(event.incident_id, at)
@@ -493,6 +499,7 @@ class Timeline:
         leg.assigned_at, leg.eta_s, leg.sd_s = at, event.eta_s, event.sd_s
         leg.override, leg.diverted_from = event.override, event.diverted_from
         self.legs[event.assignment_id] = leg
+        self.unit_legs.setdefault(event.unit_id, []).append(leg)
         if case is not None:
             case.legs.append(leg)
 
