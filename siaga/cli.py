@@ -18,6 +18,12 @@ import typer
 ROOMS: dict[str, tuple[str, str]] = {
     "roads": ("geo.cli:app", "Jaringan jalan / road network"),
     "sla": ("sla.cli:app", "Janji 7 menit / the 7-minute promise"),
+    "simulate": ("simulators.cli:simulate", "Satu kota, satu kebijakan / one city, one policy"),
+    "evaluate": ("simulators.cli:evaluate", "Kebijakan dibandingkan / policies compared"),
+    "bound": ("simulators.cli:bound", "Batas atas / what nobody could beat"),
+    "city": ("simulators.http_cli:city", "Kota simulasi / simulated city"),
+    "replay": ("simulators.http_cli:replay", "Putar ulang panggilan nyata / replay recorded calls"),
+    "bench": ("simulators.http_cli:bench", "Ukur kecepatan / measure speed"),
 }
 """name -> (module:attribute, help). The attribute is a Typer application (a group) or a function (one command)."""
 

@@ -113,7 +113,7 @@ class City:
         region: Region,
         router: Router,
         *,
-        seed: int = 1,
+        seed: int | None = None,
         speed: float = SPEED,
         report_every_s: float = REPORT_EVERY_S,
         patience_s: float = 20.0,
@@ -125,6 +125,11 @@ class City:
         self.region = region
         self.clock = clock or SystemClock()
         self.report_every_s = report_every_s
+        # Without a seed every run is another day: the same events on top of yesterday's would all be duplicates. The crews
+        # stay the same people.
+        crew_seed = 1 if seed is None else seed
+        seed = int(self.clock.now().timestamp()) if seed is None else seed
+        log.info("city seed=%d", seed)
         self.rng = own_rng(seed, "city")
         self.witness = Witness(region, own_rng(seed, "witness"), snap)
         self.citizens = Citizens(wire)
@@ -133,7 +138,7 @@ class City:
         roads = Roads(router)
         crews = []
         for spec in region.units.values():
-            rng = own_rng(seed, spec.unit_id)
+            rng = own_rng(crew_seed, spec.unit_id)
             crews.append(
                 Crew(
                     spec,
@@ -203,7 +208,7 @@ async def run_city(
     region: Region,
     router: Router,
     *,
-    seed: int = 1,
+    seed: int | None = None,
     speed: float = SPEED,
     report_every_s: float = REPORT_EVERY_S,
     patience_s: float = 20.0,

@@ -14,6 +14,8 @@ import typer
 
 from simulators.city import REPORT_EVERY_S, SPEED
 
+bench = typer.Typer(help="Ukur kecepatan di mesin ini / measure speed on this machine.", no_args_is_help=True)
+
 Var = Annotated[Path, typer.Option("--var", envvar="SIAGA_VAR", help="Folder data instalasi / where state is kept")]
 
 
@@ -35,8 +37,10 @@ def until_signal(work: Coroutine[Any, Any, None]) -> None:
 def city(
     keys: Annotated[Path, typer.Option(help="Kunci demo dari server / the demo server's keys")],
     region: Annotated[Path, typer.Option("--region", envvar="SIAGA_REGION", help="Folder paket wilayah / region pack")],
-    var: Var = Path("var"),
-    seed: Annotated[int, typer.Option(help="Benih acak / seed")] = 1,
+    var: Annotated[
+        Path | None, typer.Option("--var", envvar="SIAGA_VAR", help="Folder data; kosong = folder kunci / state folder")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Benih acak; kosong = hari lain / seed")] = None,
     every: Annotated[float, typer.Option(min=0.5, help="Detik antarkejadian / seconds between events")] = (
         REPORT_EVERY_S
     ),
@@ -50,7 +54,7 @@ def city(
 
     logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(name)s %(message)s")
     pack = load(region)
-    router, snap = load_roads(var, pack)
+    router, snap = load_roads(var if var is not None else keys.parent, pack)
     until_signal(
         run_city(
             Keyring(path=keys),
@@ -63,3 +67,40 @@ def city(
             snap=snap,
         )
     )
+
+
+def replay(
+    folder: Annotated[Path, typer.Argument(help="Folder calls_*.csv dan responses_*.csv / recorded calls")],
+    speed: Annotated[float, typer.Option(min=1.0, max=3600.0, help="Percepatan waktu / time compression")] = 600.0,
+    limit: Annotated[int | None, typer.Option(min=1, help="Hanya N panggilan pertama / first N calls")] = None,
+    server: Annotated[str, typer.Option(help="Alamat server yang sudah berjalan / a running server")] = "",
+    keys: Annotated[Path | None, typer.Option(help="Kunci demo server itu / that server's demo keys")] = None,
+    keep: Annotated[Path | None, typer.Option(help="Simpan basis data di folder ini / keep the database here")] = None,
+) -> None:
+    """Putar ulang sepekan panggilan nyata lewat HTTP. / Replay a real week of calls over HTTP."""
+    from dispatch.model import Rejected
+    from simulators.replay_named import replay_on_named_server
+    from simulators.replay_run import replay_on_own_server
+    from simulators.trace_region import read
+
+    if bool(server) != (keys is not None):
+        raise typer.BadParameter("--server dan --keys dipakai bersama / go together")
+    try:
+        trace = read(folder)
+    except Rejected as refusal:
+        typer.echo(f"Ditolak / refused: {refusal} {refusal.detail}", err=True)
+        raise typer.Exit(2) from None
+    lost = 0
+
+    async def work() -> None:
+        nonlocal lost
+        if keys is not None:
+            line, found = await replay_on_named_server(trace, server, keys, speed, limit)
+        else:
+            line, found = await replay_on_own_server(trace, speed, limit, keep)
+        typer.echo(line)
+        lost = found.lost
+
+    until_signal(work())
+    if lost:
+        raise typer.Exit(1)
