@@ -74,7 +74,7 @@ def import_roads(
         with Progress(*columns, console=Console(stderr=True)) as progress:
             graph = read_source(source, region, progress)
             graph.region = region
-            progress.add_task("Menyimpan / saving", total=None)
+            progress.add_task("Urutan rute dan simpan / route order and saving", total=None)
             graph.save(target)
     except Rejected as refusal:
         _fail(refusal)
