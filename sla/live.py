@@ -114,7 +114,7 @@ class SlaFold:
         found = []
         for case in self.timeline.cases.values():
             if in_window(case, since, until):
-                found.append(self._row(case, now))
+                found.append(self.outcome(case, now))
         return found
 
     def headline(self, now: datetime | None, since: datetime | None = None, until: datetime | None = None) -> Share:
@@ -124,7 +124,8 @@ class SlaFold:
         within = max(0, sum(r.verdict == "on_time" for r in rows) - missing_lines)
         return share(within, sum(r.verdict != "left_out" for r in rows) + missing_lines)
 
-    def _row(self, case: Case, now: datetime | None) -> Outcome:
+    def outcome(self, case: Case, now: datetime | None) -> Outcome:
+        """The row of one case, kept until something touches it."""
         kept = self._rows.get(case.incident_id)
         if kept is not None and kept[0] == case.version:
             return kept[1]

@@ -1,0 +1,356 @@
+"""The same reports as PDF, drawn with fpdf2's built-in fonts: no font file, no outside address, small, printable on A4.
+
+Built-in fonts know Latin-1 only, which holds all of Indonesian and English; anything else is shown as "?" rather than lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, cast
+
+from fpdf import FPDF
+from fpdf.fonts import FontFace
+
+from dispatch.region import Region
+from sla import wording
+from sla.charts import Point
+from sla.dossier import Dossier
+from sla.drawing import day_month
+from sla.figures import Figures
+from sla.outcome import PHASE_NAMES
+from sla.report import GROUP_HEADINGS, UNITS_LISTED_MAX, label, title, verdict_text
+from sla.sentences import NAMES
+
+INK, MUTED, BAR, PALE, LATE, LINE, BAND = (
+    (20, 32, 46), (85, 101, 122), (58, 110, 165), (183, 205, 227), (179, 38, 30), (214, 222, 232), (238, 242, 247),
+)  # fmt: skip
+Align = Literal["L", "R"]
+FONT = "helvetica"
+MARGIN_MM = 16.0
+LATE_PRINTED_MAX = 100  # three pages; nobody reads more on paper
+
+
+class _Page(FPDF):
+    """A4 with a running foot: what, by which definition, page of pages."""
+
+    def __init__(self, foot: str) -> None:
+        super().__init__(format="A4")
+        self._foot = foot
+        self.set_margin(MARGIN_MM)
+        self.set_auto_page_break(True, 18)
+        self.set_font(FONT, size=10)
+        self.add_page()
+
+    def footer(self) -> None:
+        self.set_y(-12)
+        self.set_font(FONT, size=8)
+        self.set_text_color(*MUTED)
+        self.cell(0, 4, latin(self._foot))
+        self.set_x(MARGIN_MM)
+        self.cell(0, 4, f"{self.page_no()}/{{nb}}", align="R")
+
+    def text_line(self, text: str, size: float = 10, colour: tuple[int, int, int] = INK, bold: bool = False) -> None:
+        self.set_font(FONT, "B" if bold else "", size)
+        self.set_text_color(*colour)
+        self.multi_cell(0, size * 0.48, latin(text), align="L", new_x="LMARGIN", new_y="NEXT")
+
+    def heading(self, text: str) -> None:
+        if self.will_page_break(30):  # a heading never stands alone at the foot of a page
+            self.add_page()
+        self.ln(4)
+        self.text_line(text, 13, bold=True)
+        self.ln(1)
+
+    def rows(self, head: Sequence[str], body: Sequence[Sequence[str]], widths: Sequence[float], text: int = 1) -> None:
+        """A table; the first `text` columns are set left, figures right."""
+        self.set_font(FONT, size=8.5)
+        self.set_text_color(*INK)
+        self.set_draw_color(*LINE)
+        self.set_fill_color(255, 255, 255)
+        aligns = tuple("L" if k < text else "R" for k in range(len(head)))
+        with self.table(
+            col_widths=tuple(widths),
+            text_align=cast("Any", aligns),
+            borders_layout="HORIZONTAL_LINES",
+            line_height=4.6,
+            headings_style=FontFace(emphasis="BOLD", color=MUTED, fill_color=BAND),
+        ) as grid:
+            for line in (head, *body):
+                row = grid.row()
+                for cell in line:
+                    row.cell(latin(cell))
+        self.ln(1)
+
+    def tiles(self, pairs: Sequence[tuple[str, str]]) -> None:
+        width = (self.epw - 3 * (len(pairs) - 1)) / len(pairs)
+        top = self.get_y() + 2
+        for k, (name, value) in enumerate(pairs):
+            x = self.l_margin + k * (width + 3)
+            self.set_fill_color(*BAND)
+            self.rect(x, top, width, 14, style="F")
+            self.set_xy(x + 2, top + 2)
+            self.set_font(FONT, size=7.5)
+            self.set_text_color(*MUTED)
+            self.cell(width - 4, 3.5, latin(name))
+            self.set_xy(x + 2, top + 6.5)
+            self.set_font(FONT, "B", 12)
+            self.set_text_color(*INK)
+            self.cell(width - 4, 5, latin(value))
+        self.set_xy(self.l_margin, top + 17)
+
+    def phase_bars(self, rows: Sequence[tuple[str, float | None, float | None, float]]) -> None:
+        longest = max([1.0, *(max(p50 or 0.0, p90 or 0.0, budget) for _, p50, p90, budget in rows)])
+        left, step = self.l_margin + 38, 6.2
+        scale = (self.epw - 38 - 24) / longest
+        self.set_font(FONT, size=8.5)
+        for name, p50_s, p90_s, budget_s in rows:
+            y = self.get_y()
+            self.set_text_color(*MUTED)
+            self.set_xy(self.l_margin, y)
+            self.cell(36, 4, latin(PHASE_NAMES[name][0]), align="R")
+            for value, colour in ((p90_s, PALE), (p50_s, BAR)):
+                if value is not None and value > 0:
+                    self.set_fill_color(*colour)
+                    self.rect(left, y, value * scale, 4, style="F")
+            self.set_draw_color(*INK)
+            self.line(left + budget_s * scale, y - 0.7, left + budget_s * scale, y + 4.7)
+            values = [f"{v:.0f}" for v in (p50_s, p90_s) if v is not None]
+            self.set_xy(left + max(p50_s or 0.0, p90_s or 0.0, budget_s) * scale + 2, y)
+            self.cell(24, 4, " / ".join(values) + " s" if values else "tidak tercatat")
+            self.set_xy(self.l_margin, y + step)
+
+    def control_chart(self, points: Sequence[Point]) -> None:
+        top, height = self.get_y() + 2, 46.0
+        left, width = self.l_margin + 12, self.epw - 16
+        known = [v for p in points for v in (p.value, p.low if not p.rough else None) if v is not None]
+        bottom = max(0.0, min(known, default=0.0) - 0.05)
+        count = max(1, len(points) - 1)
+
+        def x(k: int) -> float:
+            return left + width * (k / count if len(points) > 1 else 0.5)
+
+        def y(value: float) -> float:
+            return top + height - height * (min(max(value, bottom), 1.0) - bottom) / (1.0 - bottom)
+
+        band = [(k, p) for k, p in enumerate(points) if p.low is not None and p.high is not None]
+        if len(band) > 1:
+            edge = [(x(k), y(p.high or 0.0)) for k, p in band] + [(x(k), y(p.low or 0.0)) for k, p in reversed(band)]
+            self.set_fill_color(*BAND)
+            self.polygon(edge, style="F")
+        self.set_font(FONT, size=7)
+        self.set_text_color(*MUTED)
+        self.set_draw_color(*LINE)
+        for k in range(5):
+            value = bottom + (1.0 - bottom) * k / 4
+            self.line(left, y(value), left + width, y(value))
+            self.set_xy(self.l_margin, y(value) - 2)
+            self.cell(10, 4, f"{100 * value:.0f} %", align="R")
+        centre = next((p.centre for p in points if p.centre is not None), None)
+        if centre is not None:
+            self.set_draw_color(*MUTED)
+            self.set_dash_pattern(dash=1.5, gap=1)
+            self.line(left, y(centre), left + width, y(centre))
+            self.set_dash_pattern()
+        drawn = [(k, p) for k, p in enumerate(points) if p.value is not None]
+        self.set_draw_color(*BAR)
+        if len(drawn) > 1:
+            self.polyline([(x(k), y(p.value or 0.0)) for k, p in drawn])
+        for k, point in drawn:
+            colour = LATE if point.signal else BAR
+            self.set_draw_color(*colour)
+            self.set_fill_color(*((255, 255, 255) if point.rough else colour))
+            self.circle(x(k), y(point.value or 0.0), 1.1 if point.signal else 0.7, style="DF")
+        every = max(1, -(-len(points) // 12))
+        for k, point in enumerate(points):
+            if k % every == 0:
+                self.set_xy(x(k) - 6, top + height + 1)
+                self.cell(12, 3.5, day_month(point.label), align="C")
+        self.set_xy(self.l_margin, top + height + 6)
+
+
+def latin(text: str) -> str:
+    """What the built-in fonts can show; typographic signs by their plain cousins, the rest as "?"."""
+    plain = text.replace("–", "-").replace("—", "-").replace("’", "'").replace("…", "...").replace("≤", "<=")
+    return plain.encode("latin-1", "replace").decode("latin-1")
+
+
+def period_pdf(f: Figures, region: Region | None = None) -> bytes:
+    """The report of a period."""
+    offset_h = region.utc_offset_h if region is not None else 7.0
+    s = f.summary
+    page = _Page(f"{title(f, offset_h)} · {f.definition}")
+    page.set_title(title(f, offset_h))
+    page.set_lang("id")
+    page.text_line(title(f, offset_h), 17, bold=True)
+    page.text_line(
+        f"Definisi {f.definition} · disusun {wording.moment(f.made_at, offset_h)} · jurnal sampai baris {wording.whole(f.last_seq)}"
+        + (" · untuk umum" if f.public else ""), 8.5, MUTED,
+    )  # fmt: skip
+    page.ln(3)
+    if s.missing_lines:
+        page.text_line(
+            f"{wording.whole(s.missing_lines)} baris jurnal hilang; setiap baris mengurangi angka.", 10, LATE, True
+        )
+    if f.spike.alarm:
+        page.text_line("Waktu tiba menumpuk tepat di bawah 7 menit: periksa kejujuran pencatatan.", 10, LATE, True)
+    page.text_line(wording.percent(s.headline.share), 30, bold=True)
+    page.text_line("kejadian prioritas 1 didatangi unit yang mampu dalam 7 menit sejak dering pertama", 11)
+    page.text_line(
+        f"{wording.whole(s.headline.within)} dari {wording.whole(s.headline.n)} kejadian; selang 95 %: {wording.interval(s.headline)}."
+        " Yang waktunya tidak tercatat dihitung terlambat.", 8.5, MUTED,
+    )  # fmt: skip
+    worst = next((z for z in f.zones if z.share is not None and (z.n or 0) >= 5), None)
+    page.tiles(
+        [
+            ("p50", wording.minutes(s.response.p50)),
+            ("p90", wording.minutes(s.response.p90)),
+            ("p99", wording.minutes(s.response.p99)),
+            ("Pengangkut p50", wording.minutes(s.transport.p50)),
+            ("Seluruh unit p90", wording.minutes(s.full.p90)),
+        ]
+    )
+    if worst is not None:
+        page.text_line(
+            f"Kecamatan terlemah: {worst.name}, {wording.percent(worst.share)} dari {wording.whole(worst.n)}.", 9.5
+        )
+    page.heading("Ke mana detiknya pergi")
+    page.phase_bars([(p.name, p.p50_s, p.p90_s, p.budget_s) for p in s.phases])
+    page.text_line("p50 (tua) dan p90 (muda) tiap tahap; garis tegak: jatahnya, berjumlah 420 s.", 8, MUTED)
+    if len(f.days) > 1:
+        page.heading("Hari demi hari")
+        page.control_chart(f.days)
+        page.text_line("Di dalam pita: kebetulan biasa. Merah: bukan. Kosong: terlalu sedikit untuk dinilai.", 8, MUTED)
+    if f.late.late:
+        page.heading("Mengapa terlambat")
+        page.text_line(
+            f"{wording.whole(f.late.late)} terlambat; {wording.whole(f.late.explained)} akan tepat waktu bila satu hal saja beres.",
+            9.5,
+        )
+        page.rows(
+            ("Sebab", "Penentu", "Cukup sendirian", "Terjadi pada", "Rata-rata s"),
+            [
+                (
+                    NAMES.get(c.code, (c.code, c.code))[0],
+                    wording.whole(c.decisive),
+                    wording.whole(c.would_save),
+                    wording.whole(c.present),
+                    wording.number(c.seconds / c.present, 0) if c.present else "-",
+                )
+                for c in f.late.causes
+            ],
+            (60, 24, 32, 28, 28),
+        )
+    page.heading("Per kecamatan")
+    page.rows(
+        ("Kecamatan", "Dalam 7 menit", "Tepat", "Dihitung", "p90"),
+        [
+            (z.name, wording.percent(z.share), wording.whole(z.within), wording.whole(z.n), wording.minutes(z.p90_s))
+            for z in f.zones
+        ],
+        (60, 32, 24, 28, 28),
+    )
+    for by, heading in GROUP_HEADINGS:
+        if f.groups.get(by):
+            page.heading(heading)
+            page.rows(
+                (heading.removeprefix("Per ").capitalize(), "Dalam 7 menit", "Selang 95 %", "Dihitung", "p50", "p90"),
+                [
+                    (
+                        label(g.key, by, region),
+                        wording.percent(g.share.share),
+                        wording.interval(g.share),
+                        wording.whole(g.share.n),
+                        wording.minutes(g.response.p50),
+                        wording.minutes(g.response.p90),
+                    )
+                    for g in f.groups[by][:UNITS_LISTED_MAX]
+                ],
+                (50, 30, 34, 24, 20, 20),
+            )
+    _calls(page, f)
+    _left_out(page, f)
+    if f.late_list:
+        page.heading("Setiap yang terlambat")
+        for item in f.late_list[:LATE_PRINTED_MAX]:
+            page.text_line(f"{item.incident_id} ({item.kind}): {item.sentence_id}", 8.5)
+            page.ln(0.8)
+        rest = f.late.late - min(len(f.late_list), LATE_PRINTED_MAX)
+        if rest:
+            page.text_line(f"{wording.whole(rest)} lainnya ada dalam berkas CSV.", 8, MUTED)
+    return bytes(page.output())
+
+
+def _calls(page: _Page, f: Figures) -> None:
+    c = f.calls
+    page.heading("Telepon 112")
+    page.rows(
+        ("Ukuran", "Angka"),
+        [
+            ("Berdering", wording.whole(c.presented)),
+            ("Diangkat", wording.whole(c.answered)),
+            *((f"Diangkat dalam {limit} s", wording.percent(share.share)) for limit, share in c.within.items()),
+            ("Terputus sebelum diangkat", wording.whole(c.abandoned)),
+            ("Ditelepon balik", wording.whole(c.called_back)),
+            ("Tidak pernah didengar", wording.whole(c.unheard)),
+        ],
+        (120, 50),
+    )
+
+
+def _left_out(page: _Page, f: Figures) -> None:
+    s = f.summary
+    page.heading("Yang tidak dihitung, dan yang janggal")
+    body = [(f"Tidak dihitung: {wording.WHY.get(why, why)}", wording.whole(n)) for why, n in s.excluded.items()]
+    body += [(f"Terlambat: {wording.WHY.get(why, why)}", wording.whole(n)) for why, n in s.late.items()]
+    body += [("Terlambat hanya menurut jam server", wording.whole(s.late_by_server_only))]
+    body += [("Diduga laporan ganda, belum diputuskan", wording.whole(s.suspected_duplicates))]
+    body += [(f"Jurnal: {wording.ODD.get(odd, odd)}", wording.whole(n)) for odd, n in s.odd.items()]
+    page.rows(("Alasan", "Banyak"), body, (140, 30))
+
+
+def incident_pdf(i: Dossier) -> bytes:
+    """The dossier of one incident."""
+    page = _Page(f"Kejadian {i.row.incident_id} · {i.definition}")
+    page.set_title(f"Kejadian {i.row.incident_id}")
+    page.set_lang("id")
+    page.text_line(f"Kejadian {i.row.incident_id}", 17, bold=True)
+    where = f" · {i.zone_name}" if i.zone_name else ""
+    page.text_line(
+        f"{i.row.kind} · prioritas tertinggi {i.row.priority}{where} · definisi {i.definition}"
+        f" · disusun {wording.moment(i.made_at, i.utc_offset_h)}", 8.5, MUTED,
+    )  # fmt: skip
+    page.ln(3)
+    page.text_line(wording.minutes(i.row.response_s), 30, LATE if i.row.verdict == "late" else INK, True)
+    page.text_line(verdict_text(i.row), 11)
+    page.text_line(f"Dering pertama {wording.moment(i.row.first_ring_at, i.utc_offset_h)}. Sasaran 7:00.", 8.5, MUTED)
+    if i.explanation is not None:
+        page.ln(2)
+        page.text_line(i.explanation.sentence_id, 10.5, LATE)
+    if i.phase_rows:
+        page.heading("Ke mana detiknya pergi")
+        page.phase_bars([(name, seconds, None, budget) for name, seconds, budget in i.phase_rows])
+        page.text_line(f"Jumlah {wording.number(i.row.response_s)} s, tepat sama dengan waktu tanggap.", 8, MUTED)
+    if i.counterfactual_rows:
+        page.heading("Andai satu hal ini beres")
+        page.rows(
+            ("Bila ...", "Hemat", "Tiba pada", "Cukup"),
+            [
+                (
+                    text,
+                    f"{wording.number(c.saved_s, 0)} s",
+                    wording.minutes(c.would_be_s),
+                    "ya" if c.enough else "tidak",
+                )
+                for c, text in i.counterfactual_rows
+            ],
+            (112, 20, 24, 18),
+        )
+    page.heading("Unit")
+    page.rows(
+        ("Unit", "Ditugaskan", "Gawai", "Diterima", "Berangkat", "Geofence", "Tiba", "Pasien", "Akhir"),
+        [(leg.unit_id, *leg.stamps, leg.end) for leg in i.legs],
+        (18, 20, 20, 20, 20, 20, 20, 20, 20),
+    )
+    page.heading("Urutan kejadian")
+    page.rows(("Detik", "Jam", "Yang terjadi", "Oleh"), i.lines, (18, 20, 104, 34), text=4)
+    return bytes(page.output())
