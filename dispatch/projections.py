@@ -191,9 +191,29 @@ class Digests(msgspec.Struct, frozen=True):
     projections: str
 
 
+async def regions(connection: asyncpg.Connection) -> list[str]:
+    """Every region that has a line."""
+    return [row["region"] for row in await connection.fetch(SQL["journal_regions"])]
+
+
 async def digests(connection: asyncpg.Connection, region: str) -> Digests:
-    """SHA-256 over the region's journal and projections."""
+    """SHA-256 over the region's journal and projections, at one moment."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        journal = await connection.fetchrow(SQL["journal_digest"], region)
+        journal = await connection.fetchrow(SQL["journal_digest"], region, None)
         tables = await connection.fetchrow(SQL["projection_digest"], region)
     return Digests(journal["lines"], journal["last_seq"], journal["digest"], tables["row_count"], tables["digest"])
+
+
+class Extent(msgspec.Struct, frozen=True):
+    """How far a region's journal goes and its SHA-256 that far."""
+
+    last_seq: int
+    journal: str
+
+
+async def extent(connection: asyncpg.Connection, region: str, upto: int | None = None) -> Extent:
+    """Raises JournalCorrupt when a line up to `upto` (None: the end) is missing."""
+    row = await connection.fetchrow(SQL["journal_digest"], region, upto)
+    if row["lines"] != row["last_seq"] or (upto is not None and row["last_seq"] != upto):
+        raise JournalCorrupt(f"{region} has {row['lines']} lines up to {row['last_seq']}, wanted {upto}")
+    return Extent(row["last_seq"], row["digest"])

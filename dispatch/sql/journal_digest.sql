@@ -1,4 +1,4 @@
--- How many lines region $1 has, the last one and a SHA-256 over all of them, byte for byte.
+-- How many lines region $1 has up to $2 (null: all), the last one and a SHA-256 over all of them, byte for byte.
 SELECT
     count(*) AS lines,
     coalesce(max(seq), 0) AS last_seq,
@@ -15,5 +15,5 @@ FROM (
             'hex'
         ) AS digest
     FROM journal
-    WHERE region = $1
+    WHERE region = $1 AND ($2::bigint IS NULL OR seq <= $2)
 ) AS hashed;

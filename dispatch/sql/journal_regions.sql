@@ -1,0 +1,3 @@
+SELECT DISTINCT region
+FROM journal
+ORDER BY region;

@@ -1,0 +1,3 @@
+SELECT at
+FROM journal
+WHERE region = $1 AND seq = $2;
