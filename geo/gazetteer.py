@@ -20,7 +20,6 @@ from scipy.spatial import cKDTree
 from geo.places import (
     STREET_KINDS,
     ZONE_KINDS,
-    Kecamatan,
     Place,
     load_places,
     merge,
@@ -32,7 +31,7 @@ from geo.places_codes import Position, read_position
 from geo.places_index import NameIndex
 from geo.places_query import QUERY_MAX, Query, parse
 from geo.places_streets import MEET_M, Streets
-from geo.places_tables import FloatArray
+from geo.places_tables import FloatArray, Kecamatan
 from geo.places_text import tokens, weight
 from geo.roads import RoadGraph
 from geo.router import M_PER_DEG, require_lonlat, straight_line_m
@@ -428,7 +427,7 @@ class Gazetteer:
 
 def open_gazetteer(
     pack: Path,
-    kecamatan: list[Kecamatan],
+    kecamatan: Sequence[Kecamatan],
     graph: RoadGraph | None = None,
     zones: Zones | None = None,
     imported: Path | None = None,

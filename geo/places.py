@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
 from geo.places_streets import Streets
-from geo.places_tables import read_points, read_roads, read_villages
+from geo.places_tables import Kecamatan, read_points, read_roads, read_villages
 from geo.router import Rejected
 from geo.zones import Zones
 
@@ -54,17 +53,7 @@ class PlaceFile(msgspec.Struct, frozen=True):
     places: list[Place]
 
 
-@dataclass(frozen=True, slots=True)
-class Kecamatan:
-    """A district as the region pack states it."""
-
-    code: str
-    name: str
-    lon: float
-    lat: float
-
-
-def pack_places(folder: Path, kecamatan: list[Kecamatan]) -> list[Place]:
+def pack_places(folder: Path, kecamatan: Sequence[Kecamatan]) -> list[Place]:
     """Streets, bridges, landmarks, villages of a pack's typed tables (those that exist), and the districts given."""
     found: list[Place] = []
     if (folder / "roads.csv").exists():

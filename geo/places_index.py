@@ -22,6 +22,11 @@ IntArray: TypeAlias = npt.NDArray[np.int64]
 
 KEYS_MAX = 2_000_000  # int32 postings of about 20 pieces a name; a whole province fits in 200 MB
 CANDIDATES = 72  # rated in full; more than this many equally likely names cannot be told apart by text anyway
+# Pieces are taken from the rarest on until this many postings: a common piece (`jal`, `an `) names half the city, costs the
+# most and tells the least.
+POSTINGS_MAX = 60_000
+PIECES_MIN = 3
+SHARE_MIN = 0.4  # of the best candidate's shared pieces
 WORD_MIN = 0.62  # Indel similarity below which two words are different words
 BEGUN = 0.93  # rating of a word that only begins the name's word
 JOINED = 0.95  # rating of names written together or apart (kedung doro, kedungdoro), at full similarity
@@ -55,7 +60,10 @@ class NameIndex:
         length = np.array([len(j) for j in self._joined], np.float64) if names else np.zeros(0)
         # Among equal matches: the important and the short first.
         self._lean: FloatArray = 0.6 * importance - 0.012 * np.minimum(length, 50.0)
-        self._beginnings = _Beginnings(names)
+        worth = {token: weight(token) for name in self.names for token in name}
+        self._worth = [tuple(worth[t] for t in n) for n in self.names]
+        self._named = [sum(w) for w in self._worth]
+        self._beginnings = _Beginnings(self.names, self._lean)
 
     def search(
         self, query: tuple[str, ...], begun: bool = True, limit: int = 24, only: FloatArray | None = None
@@ -69,7 +77,8 @@ class NameIndex:
         candidates = self._candidates(query, begun, only)
         seen: dict[tuple[str, str], float] = {}
         joined = "".join(query)
-        hits = [Hit(i, self._rate(query, joined, i, begun, seen)) for i in candidates.tolist()]
+        worth_of = [weight(w) for w in query]
+        hits = [Hit(i, self._rate(query, worth_of, joined, i, begun, seen)) for i in candidates.tolist()]
         hits = [h for h in hits if h.score > 0.3]
         hits.sort(key=lambda h: (-h.score, -self._lean[h.key], h.key))
         return hits[:limit]
@@ -77,7 +86,7 @@ class NameIndex:
     def _candidates(self, query: tuple[str, ...], begun: bool, only: FloatArray | None) -> IntArray:
         text = " ".join(query)
         if len(text) <= 2:
-            return self._beginnings.find(text, self._lean, only)
+            return self._beginnings.find(text, only)
         codes, _ = _pieces([text])
         if begun:
             codes = codes[:-1]  # the piece that closes the last word
@@ -86,28 +95,34 @@ class NameIndex:
         at = at[(at < len(self._codes)) & (self._codes[np.minimum(at, len(self._codes) - 1)] == codes)]
         if not len(at):
             return np.zeros(0, np.int64)
+        size = self._first[at + 1] - self._first[at]
+        rarest = np.argsort(size, kind="stable")
+        at = at[rarest[(np.cumsum(size[rarest]) <= POSTINGS_MAX) | (np.arange(len(at)) < PIECES_MIN)]]
         parts = [self._entry[self._first[i] : self._first[i + 1]] for i in at.tolist()]
         rarity = np.repeat(self._rarity[at], [len(p) for p in parts])
-        shared = np.bincount(np.concatenate(parts), weights=rarity, minlength=len(self.names))
-        score = np.where(shared > 0.0, shared + self._lean, -np.inf)
+        shared = np.bincount(np.concatenate(parts), weights=rarity, minlength=len(self.names)).astype(np.float64)
         if only is not None:
-            score[only == 0.0] = -np.inf
-        top = np.argpartition(score, -CANDIDATES)[-CANDIDATES:] if len(score) > CANDIDATES else np.arange(len(score))
-        found: IntArray = top[np.isfinite(score[top])].astype(np.int64)
+            shared = shared * only
+        found: IntArray = np.flatnonzero(shared > SHARE_MIN * shared.max())
+        if len(found) > CANDIDATES:
+            score = shared[found] + self._lean[found]
+            found = found[np.argpartition(score, -CANDIDATES)[-CANDIDATES:]]
         return found
 
     def _rate(
-        self, query: tuple[str, ...], joined: str, key: int, begun: bool, seen: dict[tuple[str, str], float]
-    ) -> float:
-        name = self.names[key]
-        free = list(name)
+        self, query: tuple[str, ...], worth_of: list[float], joined: str, key: int, begun: bool, seen: dict[tuple[str, str], float]
+    ) -> float:  # fmt: skip
+        """How well a name says the query. worth_of: weight of each word of the query; seen: similarities already known."""
+        name, worths = self.names[key], self._worth[key]
+        free = list(range(len(name)))
         said = asked = matched = rating = 0.0
         last = len(query) - 1
         for i, word in enumerate(query):
-            worth = weight(word)
+            worth = worth_of[i]
             asked += worth
             best, which = 0.0, -1
-            for j, other in enumerate(free):
+            for j in free:
+                other = name[j]
                 pair = (word, other)
                 similar = seen.get(pair)
                 if similar is None:
@@ -118,9 +133,9 @@ class NameIndex:
                     best, which = similar, j
             if which >= 0:
                 said += worth * best
-                matched += weight(free[which]) * best
-                del free[which]
-        named = matched + sum(weight(w) for w in free)
+                matched += worths[which] * best
+                free.remove(which)
+        named = self._named[key] - sum(worths[j] for j in range(len(name)) if j not in free) + matched
         rating = said / asked if asked else 0.0
         rating *= 1.0 - COVER + COVER * (matched / named if named else 0.0)
         if len(query) != len(name) or rating < 0.8:
@@ -156,15 +171,15 @@ def _pieces(texts: Sequence[str]) -> tuple[IntArray, IntArray]:
 class _Beginnings:
     """Names by the first letters of any of their words, for queries too short to have pieces."""
 
-    def __init__(self, names: Sequence[tuple[str, ...]]) -> None:
+    def __init__(self, names: Sequence[tuple[str, ...]], lean: FloatArray) -> None:
         found: dict[str, list[int]] = {}
-        for i, name in enumerate(names):
-            for start in {w[:n] for w in name for n in (1, 2)}:
+        for i in np.argsort(-lean, kind="stable").tolist():  # the likeliest first
+            for start in {w[:n] for w in names[i] for n in (1, 2)}:
                 found.setdefault(start, []).append(i)
         self._found = {start: np.array(ids, np.int64) for start, ids in found.items()}
 
-    def find(self, text: str, lean: FloatArray, only: FloatArray | None) -> IntArray:
+    def find(self, text: str, only: FloatArray | None) -> IntArray:
         ids = self._found.get(text, np.zeros(0, np.int64))
         if only is not None:
             ids = ids[only[ids] > 0.0]
-        return ids[np.argsort(-lean[ids], kind="stable")[:CANDIDATES]]
+        return ids[:CANDIDATES]

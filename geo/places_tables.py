@@ -67,6 +67,16 @@ class Village:
     population: float
 
 
+@dataclass(frozen=True, slots=True)
+class Kecamatan:
+    """A district as the region pack states it."""
+
+    code: str
+    name: str
+    lon: float
+    lat: float
+
+
 AREA_KINDS = frozenset({"pond", "fishpond", "sea", "city"})
 
 
@@ -140,6 +150,14 @@ class Plane:
 
     def lonlat(self, xy: FloatArray) -> FloatArray:
         return xy / [self.kx, self.ky] + [self.lon0, self.lat0]
+
+
+def read_kecamatan(file: Path) -> list[Kecamatan]:
+    """Columns code, name, lon, lat (a pack's kecamatan.csv has more)."""
+    return [
+        Kecamatan(r["code"], r["name"], _number(r["lon"], file, i), _number(r["lat"], file, i))
+        for i, r in _rows(file, ("code", "name", "lon", "lat"))
+    ]
 
 
 def _rows(file: Path, columns: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:

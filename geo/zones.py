@@ -19,7 +19,7 @@ import numpy.typing as npt
 import shapely
 import shapely.geometry
 
-from geo.places_tables import FloatArray, Plane, TypedShape, Village, read_shapes, read_villages
+from geo.places_tables import FloatArray, Kecamatan, Plane, TypedShape, Village, read_shapes, read_villages
 from geo.router import M_PER_DEG, Rejected, require_lonlat, straight_line_m
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
@@ -34,6 +34,7 @@ NEAREST_MAX_M = 5_000.0
 REACH_BASE_M = 200.0
 # Polygons drawn by hand leave slivers; a point within this of a border still belongs to the nearest polygon.
 SLIVER_M = 60.0
+KECAMATAN_REACH_M = 10_000.0  # a rural district is 20 km wide; with NEAREST_MAX_M this is where its answer ends
 POLYGON_FILE_MAX = 200 * 1024 * 1024  # bytes; the 153 villages of Surabaya take 0.2 MB
 NOTE_RADIUS_MAX_M = 5_000.0  # a chemical plant's plume; wider is a weather warning, not a note
 CELL_DEG = 0.01
@@ -94,6 +95,18 @@ class Zones:
         # The radius of a circle of the village's own area.
         reach_m = np.sqrt(np.array([v.area_km2 for v in villages]) * 1e6 / math.pi)
         return cls(zones, _cells(plane, plane.xy(lonlat), city), "nearest", plane, reach_m)
+
+    @classmethod
+    def from_kecamatan(cls, kecamatan: Sequence[Kecamatan], city: Sequence[TypedShape] = ()) -> Zones:
+        """From the districts' points alone: the village of an answer is then the district itself."""
+        if not kecamatan:
+            raise Rejected("bad_zones", "a region needs at least one kecamatan")
+        zones = [Zone(k.code, k.name, k.code, k.name, k.lon, k.lat) for k in kecamatan]
+        lonlat = np.array([[z.lon, z.lat] for z in zones])
+        plane = Plane(*lonlat.mean(axis=0).tolist())
+        return cls(
+            zones, _cells(plane, plane.xy(lonlat), city), "nearest", plane, np.full(len(zones), KECAMATAN_REACH_M)
+        )
 
     @classmethod
     def from_geojson(cls, file: Path, fields: Mapping[str, str] | None = None) -> Zones:
@@ -157,14 +170,14 @@ class Zones:
 POLYGONS = "kelurahan.geojson"
 
 
-def open_zones(pack: Path, kecamatan: Mapping[str, str]) -> Zones | None:
-    """A region's villages: its polygons where the pack has them, else its typed points, None where it has neither."""
+def open_zones(pack: Path, kecamatan: Sequence[Kecamatan]) -> Zones | None:
+    """A region's zones: the pack's polygons, else its villages' typed points, else its districts' points alone, else None."""
     if (pack / POLYGONS).exists():
         return Zones.from_geojson(pack / POLYGONS)
-    if not (pack / "kelurahan.csv").exists():
-        return None
     shapes = read_shapes(pack / "water.csv") if (pack / "water.csv").exists() else []
-    return Zones.from_villages(read_villages(pack / "kelurahan.csv"), kecamatan, shapes)
+    if (pack / "kelurahan.csv").exists():
+        return Zones.from_villages(read_villages(pack / "kelurahan.csv"), {k.code: k.name for k in kecamatan}, shapes)
+    return Zones.from_kecamatan(kecamatan, shapes) if kecamatan else None
 
 
 def _cells(plane: Plane, xy: FloatArray, city: Sequence[TypedShape]) -> npt.NDArray[np.object_]:

@@ -12,8 +12,9 @@ from dispatch.api.routes import Route
 from dispatch.events import Entry
 from dispatch.journal import Journal
 from dispatch.region import Region
+from geo.places_pack import open_map
+from geo.roads import RoadGraph
 from geo.router import Router
-from geo.zones import open_zones
 from sla import api as sla_api
 from sla.live import SlaFold
 
@@ -31,9 +32,10 @@ class Rooms:
         self.sla = SlaFold.of(region)
         self.caught_up = False
         self._waiting: list[Entry] = []
-        self.places: Any = None
-        self.tiles: Any = None
-        self.zones = open_zones(pack, {z.code: z.name for z in region.zones.values()})
+        self.map = open_map(pack, region.code, router if isinstance(router, RoadGraph) else None, var)
+        self.places: Any = self.map.gazetteer
+        self.tiles: Any = self.map.tiles
+        self.zones = self.map.zones
         self.zone_of: Callable[[float, float], str | None] | None = self._zone_of if self.zones is not None else None
 
     def _zone_of(self, lon: float, lat: float) -> str | None:

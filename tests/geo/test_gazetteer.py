@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import random
 from pathlib import Path
 
@@ -13,12 +12,12 @@ from hypothesis import strategies as st
 
 from geo.gazetteer import Gazetteer, open_gazetteer
 from geo.network import build_network
-from geo.places import Kecamatan, Place, load_places, merge, read_gazetteer, save_places
+from geo.places import Place, load_places, merge, read_gazetteer, save_places
 from geo.places_codes import read_position
 from geo.places_index import NameIndex
 from geo.places_query import parse
 from geo.places_streets import Streets
-from geo.places_tables import Facts
+from geo.places_tables import Facts, Kecamatan, read_kecamatan
 from geo.places_text import tokens, words
 from geo.roads import RoadGraph
 from geo.router import LIGHTS, Rejected, straight_line_m
@@ -31,13 +30,12 @@ DATA = ROOT / ".." / "shared" / "data" / "surabaya"
 
 @pytest.fixture(scope="module")
 def kecamatan() -> list[Kecamatan]:
-    with (PACK / "kecamatan.csv").open(encoding="utf-8") as lines:
-        return [Kecamatan(r["code"], r["name"], float(r["lon"]), float(r["lat"])) for r in csv.DictReader(lines)]
+    return read_kecamatan(PACK / "kecamatan.csv")
 
 
 @pytest.fixture(scope="module")
 def zones(kecamatan: list[Kecamatan]) -> Zones:
-    found = open_zones(PACK, {k.code: k.name for k in kecamatan})
+    found = open_zones(PACK, kecamatan)
     assert found is not None
     return found
 

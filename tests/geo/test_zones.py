@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import shapely
 
-from geo.places_tables import Village, read_shapes, read_villages
+from geo.places_tables import Kecamatan, Village, read_shapes, read_villages
 from geo.router import Rejected, straight_line_m
 from geo.zones import NOTE_RADIUS_MAX_M, Area, Nearby, ResponseAreas, Zones, open_zones
 
@@ -152,14 +152,20 @@ def test_villages_without_their_kecamatan_are_refused() -> None:
 
 def test_a_pack_opens_its_polygons_before_its_points(tmp_path: Path) -> None:
     """The exact answer wins where the pack has it; a pack with neither has no zones."""
-    assert open_zones(tmp_path, {}) is None
+    kecamatan = [Kecamatan("1.1", "Kec", 112.7, -7.3)]
+    assert open_zones(tmp_path, []) is None
+    districts = open_zones(tmp_path, kecamatan)
+    assert districts is not None
+    hit = districts.at(112.75, -7.3)
+    assert hit is not None
+    assert (hit.zone.kecamatan, hit.how) == ("Kec", "nearest")
     table = "code,name,lon,lat,area_km2,population\n1.1.1,Titik,112.7,-7.3,1,100\n"
     (tmp_path / "kelurahan.csv").write_text(table, encoding="utf-8")
-    points = open_zones(tmp_path, {"1.1": "Kec"})
+    points = open_zones(tmp_path, kecamatan)
     assert points is not None
     assert points.how == "nearest"
     collection(tmp_path, square(112.7, -7.3, 0.01, kel_code="1.1.1", kelurahan="A", kec_code="1.1", kecamatan="Kec"))
-    polygons = open_zones(tmp_path, {"1.1": "Kec"})
+    polygons = open_zones(tmp_path, kecamatan)
     assert polygons is not None
     assert polygons.how == "polygon"
 
