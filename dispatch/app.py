@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 
-from aiohttp import web
+from aiohttp import WSCloseCode, web
 
 from dispatch.api import admin, commands, console, edge, intake, maps, ops, reads, session, unit
 from dispatch.api.routes import Route
@@ -42,7 +42,16 @@ def make_app(services: Services, further: Sequence[Route] = ()) -> web.Applicati
     for route in table:
         app.router.add_route(route.method, route.path, edge.guarded(route))
     app.cleanup_ctx.append(_background)
+    app.on_shutdown.append(_say_goodbye)
     return app
+
+
+async def _say_goodbye(app: web.Application) -> None:
+    """Close every web socket, so that a stop takes a moment and clients look for the next server at once."""
+    sockets = list(app[SERVICES].sockets)
+    await asyncio.gather(
+        *(s.close(code=WSCloseCode.GOING_AWAY, message=b"server stops") for s in sockets), return_exceptions=True
+    )
 
 
 async def _background(app: web.Application) -> AsyncIterator[None]:

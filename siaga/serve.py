@@ -43,6 +43,8 @@ log = logging.getLogger("siaga.serve")
 REGIONS = Path(__file__).resolve().parents[1] / "regions"
 SECRET_BYTES = 32
 KEEP_ALIVE_S = 75.0
+STOP_S = 5.0
+"""Requests still running when the server stops get this long; a long poll would wait 25 s."""
 START_TIMEOUT_S = 60.0
 """A node that neither leads nor finds a leader within a minute is misconfigured."""
 
@@ -153,7 +155,7 @@ class Server:
             add_pages(app)
         except FileNotFoundError as missing:
             log.warning("%s", missing)
-        runner = web.AppRunner(app, access_log=None, keepalive_timeout=KEEP_ALIVE_S)
+        runner = web.AppRunner(app, access_log=None, keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=STOP_S)
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
         refresh = asyncio.create_task(_refresh(accounts), name="accounts")

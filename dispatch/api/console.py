@@ -42,6 +42,7 @@ async def stream(call: Call) -> web.StreamResponse:
     hub = services.live.hub
     socket = web.WebSocketResponse(heartbeat=PING_S, max_msg_size=INCOMING_MAX)
     await socket.prepare(call.request)
+    services.sockets.add(socket)
     subscriber = hub.subscribe()
     metrics.stream_readers.inc()
     seat = f"{call.who.name}#{id(socket):x}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +35,8 @@ class Services:
     graph: Any = None
     presence: dict[str, dict[str, Any]] = field(default_factory=dict)
     demo: bool = False
+    sockets: weakref.WeakSet[web.WebSocketResponse] = field(default_factory=weakref.WeakSet)
+    """Open web sockets; a stopping server says goodbye to each instead of waiting for its reader."""
 
 
 SERVICES: web.AppKey[Services] = web.AppKey("services", Services)

@@ -122,6 +122,7 @@ async def feed(call: Call) -> web.StreamResponse:
     chosen = [p.strip() for p in offered.split(",") if p.strip().startswith(TOKEN_SUBPROTOCOL)]
     socket = web.WebSocketResponse(heartbeat=PING_S, protocols=chosen, max_msg_size=4096)
     await socket.prepare(call.request)
+    services.sockets.add(socket)
     hub = services.live.hub
     subscriber = hub.subscribe_unit(unit_id)
     metrics.stream_readers.inc()
