@@ -55,11 +55,10 @@ class Witness:
         self._count = 0
 
     def rate(self, at: datetime) -> float:
-        """How busy this hour is beside the average one; the mean over a day is 1."""
-        hours = self._demand.hours
-        if not hours:
-            return 1.0
-        return hours[self._local(at).hour] * len(hours) / sum(hours)
+        """How busy this hour of this month is beside the average hour of the year."""
+        local = self._local(at)
+        kinds = self._demand.kinds
+        return sum(self._kind_weight(kind, local) for kind in kinds) / sum(k.yearly for k in kinds.values())
 
     def next_gap_s(self, at: datetime, every_s: float) -> float:
         """Seconds until the next event when events come every `every_s` on average."""
@@ -104,8 +103,9 @@ class Witness:
         weight = figures.yearly
         if figures.months:
             weight *= figures.months[local.month - 1] * len(figures.months) / sum(figures.months)
-        if figures.hours:
-            weight *= figures.hours[local.hour] * len(figures.hours) / sum(figures.hours)
+        hours = figures.hours or self._demand.hours
+        if hours:
+            weight *= hours[local.hour] * len(hours) / sum(hours)
         return weight
 
     def _weights(self, kind: str) -> list[float]:
