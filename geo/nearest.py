@@ -19,6 +19,11 @@ from geo.router import LIGHTS, FloatArray, Mode, Rejected, SlotTable
 BoolArray = npt.NDArray[np.bool_]
 
 
+# A moving unit and the arc it drives on: within 40 m (5 times a phone's noise in a street, see geo.traces) and 60 degrees.
+HEADING_RADIUS_M, FIX_NOISE_M = 40.0, 8.0
+HEADING_MAX_DEG, HEADING_NOISE_DEG = 60.0, 20.0
+
+
 class RoadFleet:
     """Fleet (geo.router) on a RoadGraph. One thread at a time; all units share the graph's live travel times."""
 
@@ -63,14 +68,20 @@ class RoadFleet:
 
     # ---- positions ------------------------------------------------------------------------------------------------
 
-    def place(self, unit_id: str, lon: float, lat: float) -> Attachment:
+    def place(self, unit_id: str, lon: float, lat: float, heading_deg: float | None = None) -> Attachment:
         """Put or move a unit to a GPS position: snapped to the nearest joinable node, the rest is an off-road leg.
 
-        Returns how it was attached, so that a caller can flag a unit far from any road. Raises Rejected("bad_coordinates"
+        With the heading of a *moving* unit (degrees clockwise from north) it goes onto the arc it drives along instead, so
+        that the far carriageway of a divided road is not mistaken for its own. Returns how it was attached, so that a caller can flag a unit far from any road. Raises Rejected("bad_coordinates"
         | "outside_region"); the unit then keeps its old position.
         """
         g = self.graph
         px, py = g.to_xy(lon, lat)
+        if heading_deg is not None:
+            arc, share = self._arc_under(px, py, heading_deg)
+            if arc >= 0:
+                self.place_on_arc(unit_id, arc, share, turn_back=True)
+                return Attachment(int(g.arc_to[arc]), 0.0)
         known = unit_id in self
         slot = self._slot(unit_id)
         grid = g.grid
@@ -105,6 +116,14 @@ class RoadFleet:
             if back is not None:
                 ways.append((start, back, driven_share))
         self._hang(unit_id, tuple(ways))
+
+    def _arc_under(self, px: float, py: float, heading_deg: float) -> tuple[int, float]:
+        """The arc a moving unit drives on and the share driven; (-1, 0) when none fits."""
+        grid = self.graph.arc_grid
+        return kernels.arc_ahead(  # type: ignore[no-any-return]
+            px, py, heading_deg, grid.x1, grid.y1, grid.x2, grid.y2, grid.cell_m, grid.columns, grid.rows, grid.first,
+            grid.arcs, HEADING_RADIUS_M, FIX_NOISE_M, HEADING_MAX_DEG, HEADING_NOISE_DEG,
+        )  # fmt: skip
 
     def remove(self, unit_id: str) -> None:
         slot = self._slots.vacate(unit_id)

@@ -7,6 +7,7 @@ that a search can pass an empty street without looking at its nodes.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,57 @@ def place_by_snapping(
     lead_m[anchor] = offroad_m
     lead_arc[anchor] = -1
     return node, offroad_m
+
+
+@compiled
+def bucket_arcs(x1: Any, y1: Any, x2: Any, y2: Any, cell_m: float, columns: int, first: Any, arcs: Any) -> int:
+    """Put every arc into all square cells its bounding box touches. First with empty `arcs` to count into `first[1:]`, then,
+    after summing it up, to fill (`first` is then shifted by one cell: its entry is the cell's end). Returns the total."""
+    total = 0
+    for a in range(len(x1)):
+        for j in range(int(min(y1[a], y2[a]) / cell_m), int(max(y1[a], y2[a]) / cell_m) + 1):
+            for i in range(int(min(x1[a], x2[a]) / cell_m), int(max(x1[a], x2[a]) / cell_m) + 1):
+                cell = j * columns + i
+                if len(arcs):
+                    arcs[first[cell]] = a
+                    first[cell] += 1
+                else:
+                    first[cell + 1] += 1
+                total += 1
+    return total
+
+
+@compiled
+def arc_ahead(
+    px: float, py: float, heading_deg: float, x1: Any, y1: Any, x2: Any, y2: Any, cell_m: float, columns: int, rows: int,
+    first: Any, arcs: Any, radius_m: float, noise_m: float, turn_max_deg: float, turn_noise_deg: float,
+) -> Any:  # fmt: skip
+    """The arc a vehicle at (px, py) with this heading most likely drives on: (arc or -1, share driven).
+
+    Weighs distance and angle as independent normal errors; smaller arc on ties.
+    """
+    best, best_share, best_cost = -1, 0.0, np.inf
+    for j in range(max(int((py - radius_m) / cell_m), 0), min(int((py + radius_m) / cell_m), rows - 1) + 1):
+        for i in range(max(int((px - radius_m) / cell_m), 0), min(int((px + radius_m) / cell_m), columns - 1) + 1):
+            cell = j * columns + i
+            for p in range(first[cell], first[cell + 1]):
+                a = arcs[p]
+                dx = x2[a] - x1[a]
+                dy = y2[a] - y1[a]
+                squared = dx * dx + dy * dy
+                if squared == 0.0:
+                    continue
+                turn = abs((math.degrees(math.atan2(dx, dy)) - heading_deg + 180.0) % 360.0 - 180.0)
+                if turn > turn_max_deg:
+                    continue
+                share = min(max(((px - x1[a]) * dx + (py - y1[a]) * dy) / squared, 0.0), 1.0)
+                off_m = math.hypot(px - x1[a] - share * dx, py - y1[a] - share * dy)
+                if off_m > radius_m:
+                    continue
+                cost = (off_m / noise_m) ** 2 + (turn / turn_noise_deg) ** 2
+                if cost < best_cost or (cost == best_cost and a < best):
+                    best, best_share, best_cost = a, share, cost
+    return best, best_share
 
 
 @compiled

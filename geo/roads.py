@@ -50,6 +50,8 @@ OUTSIDE_M = 50_000.0
 NODES_MAX = 8_000_000  # int32 arc indices and the 2-core memory budget; a whole province fits
 # A way across Auckland costs 0.07 ms by the route search, a sweep of the city 5 ms.
 PAIRS_BY_ROUTE = 40
+# Arcs are at most 150 m, and a moving unit is looked for within 40 m: most searches see one to four cells of this size.
+ARC_CELL_M = 150.0
 NODES_PER_CELL = 2.0  # of the snapping grid: a query looks at about 9 cells
 
 
@@ -95,6 +97,37 @@ class SnapGrid:
         first = np.zeros(columns * rows + 1, np.int32)
         np.cumsum(np.bincount(cell, minlength=columns * rows), out=first[1:])
         return cls(cell_m, columns, rows, first, nodes[order].astype(np.int32))
+
+
+@dataclass(frozen=True, slots=True)
+class ArcGrid:
+    """Arcs by the square cells they pass, with their ends in local metres: for finding the arc under a moving unit."""
+
+    x1: FloatArray
+    y1: FloatArray
+    x2: FloatArray
+    y2: FloatArray
+    cell_m: float
+    columns: int
+    rows: int
+    first: IntArray
+    arcs: IntArray
+
+    @classmethod
+    def build(cls, graph: RoadGraph) -> ArcGrid:
+        from geo.nearest_kernels import bucket_arcs
+
+        x1, y1 = graph.x[graph.arc_from], graph.y[graph.arc_from]
+        x2, y2 = graph.x[graph.arc_to], graph.y[graph.arc_to]
+        width, height = float(graph.x.max()) + 1.0, float(graph.y.max()) + 1.0
+        cell_m = max(ARC_CELL_M, max(width, height) / 4096.0)
+        columns, rows = int(width / cell_m) + 1, int(height / cell_m) + 1
+        counts = np.zeros(columns * rows + 1, np.int32)
+        total = bucket_arcs(x1, y1, x2, y2, cell_m, columns, counts, NO_INTS)
+        first = np.cumsum(counts, dtype=np.int32)
+        arcs = np.zeros(total, np.int32)
+        bucket_arcs(x1, y1, x2, y2, cell_m, columns, first[:-1].copy(), arcs)
+        return cls(x1, y1, x2, y2, cell_m, columns, rows, first, arcs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +191,7 @@ class RoadGraph:
         self._offroad_s_per_m = {mode: 3.6 / kmh for mode, kmh in self.offroad_kmh.items()}
         self._straight = StraightLineRouter(self._straight_line_speeds())
         self._paths: PathFinder | None = None
+        self._arc_grid: ArcGrid | None = None
         self.chains = self.strung or Chains.build(
             self.n_nodes, self.first_out, self.arc_to, self.rev_first, self.rev_from
         )
@@ -339,6 +373,13 @@ class RoadGraph:
         require_lonlat(lon, lat)
         return (lon - self.lon0) * self.x_m_per_deg, (lat - self.lat0) * self.y_m_per_deg
 
+    @property
+    def arc_grid(self) -> ArcGrid:
+        """Arcs by place, built at first use."""
+        if self._arc_grid is None:
+            self._arc_grid = ArcGrid.build(self)
+        return self._arc_grid
+
     def attach(self, lon: float, lat: float) -> Attachment:
         """The joinable node nearest to a position and the straight leg to it.
 
@@ -512,6 +553,7 @@ class RoadGraph:
         fleet = self.fleet()
         lon, lat = float(self.node_lon[0]), float(self.node_lat[0])
         fleet.place("warm-up", lon, lat)
+        fleet.place("warm-up", lon, lat, heading_deg=0.0)
         last = self.n_nodes - 1
         for mode in self.modes:
             fleet.nearest(lon, lat, 1, mode)

@@ -12,6 +12,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import dijkstra
 
 from geo.nearest import RoadFleet, exhaustive_nearest
+from geo.roads import RoadGraph
 from geo.router import LIGHTS, REGULAR, Rejected
 from geo.traffic import CLOSED, Restriction, Traffic
 from tests.geo.worlds import LAT0, LON0, STEP_DEG, city, grid, line_of_nodes
@@ -206,3 +207,65 @@ def test_real_cities_answer_as_the_exhaustive_search(name: str) -> None:
         mode = (LIGHTS, REGULAR)[i % 2]
         among = ambulances if i % 3 else None
         assert fleet.nearest(lon, lat, 8, mode, among) == exhaustive_nearest(fleet, lon, lat, 8, mode, among)
+
+
+def divided_road() -> RoadGraph:
+    """Two carriageways 20 m apart, east on the south one, west on the north one, joined at both ends."""
+    n, gap = 6, 20.0 / 111_320.0
+    lon = [LON0 + i * 0.001 for i in range(n)] * 2
+    lat = [LAT0] * n + [LAT0 + gap] * n
+    east = [(i, i + 1) for i in range(n - 1)]
+    west = [(n + i + 1, n + i) for i in range(n - 1)]
+    joins = [(n - 1, 2 * n - 1), (n, 0)]
+    arcs = east + west + joins
+    seconds = np.array([10.0] * (2 * n - 2) + [2.0, 2.0])
+    return RoadGraph.from_arrays(
+        lon, lat, [a for a, _ in arcs], [b for _, b in arcs], np.full(len(arcs), 110.0), {LIGHTS: seconds}
+    )  # fmt: skip
+
+
+def test_a_moving_unit_is_put_on_its_own_carriageway() -> None:
+    """A fix between the carriageways: the heading tells that it drives east, so what lies behind it is a long way round."""
+    graph = divided_road()
+    fleet = graph.fleet()
+    fix = (LON0 + 0.0025, LAT0 + 12.0 / 111_320.0)  # nearer to the westbound side
+    behind = (LON0 + 0.001, LAT0)
+    fleet.place("east", *fix, heading_deg=88.0)
+    fleet.place("west", *fix, heading_deg=272.0)
+    times = dict(fleet.nearest(*behind))
+    assert times["west"] == pytest.approx(25.0 + 2.0 + 10.0)
+    assert times["east"] == pytest.approx(25.0 + 2.0 + 50.0 + 2.0 + 10.0)
+    assert fleet.nearest(*behind) == exhaustive_nearest(fleet, *behind, None)
+
+
+def test_a_heading_that_fits_no_street_falls_back_to_the_nearest_node() -> None:
+    """Driving north where streets run east and west, or far from any street: as without heading."""
+    graph = divided_road()
+    fleet = graph.fleet()
+    for lon, lat in ((LON0 + 0.0025, LAT0), (LON0 + 0.0025, LAT0 - 0.002)):
+        with_heading = fleet.place("U", lon, lat, heading_deg=0.0)
+        found = fleet.nearest(LON0, LAT0)
+        assert with_heading == fleet.place("U", lon, lat)
+        assert fleet.nearest(LON0, LAT0) == found
+
+
+def test_the_arc_under_a_moving_unit_is_the_likeliest_of_all() -> None:
+    """The arc grid finds what a search over every arc finds."""
+    graph = grid(9, 8, seed=14, one_way_share=0.4)
+    rng = np.random.default_rng(2)
+    fleet = graph.fleet()
+    x1, y1 = graph.x[graph.arc_from], graph.y[graph.arc_from]
+    dx, dy = graph.x[graph.arc_to] - x1, graph.y[graph.arc_to] - y1
+    for _ in range(300):
+        px, py = rng.uniform(-30.0, graph.x.max() + 30.0), rng.uniform(-30.0, graph.y.max() + 30.0)
+        heading = rng.uniform(0.0, 360.0)
+        share = np.clip(((px - x1) * dx + (py - y1) * dy) / (dx**2 + dy**2), 0.0, 1.0)
+        off_m = np.hypot(px - x1 - share * dx, py - y1 - share * dy)
+        turn = np.abs((np.degrees(np.arctan2(dx, dy)) - heading + 180.0) % 360.0 - 180.0)
+        cost = np.where((turn <= 60.0) & (off_m <= 40.0), (off_m / 8.0) ** 2 + (turn / 20.0) ** 2, np.inf)
+        arc, driven = fleet._arc_under(px, py, heading)
+        if np.isinf(cost.min()):
+            assert arc == -1
+        else:
+            assert cost[arc] == pytest.approx(cost.min())
+            assert driven == pytest.approx(share[arc])
