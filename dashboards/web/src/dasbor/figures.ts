@@ -1,0 +1,109 @@
+/** What `GET /api/v1/board` answers, as far as the screen reads it. Seconds; shares 0..1. */
+import type { TrendPoint } from "../lib/charts/Trend.svelte";
+
+export interface Share {
+  n: number;
+  within: number;
+  share: number | null;
+  low: number | null;
+  high: number | null;
+}
+export interface Quantiles {
+  p50: number | null;
+  p90: number | null;
+  p99: number | null;
+  measured: number;
+  missing: number;
+}
+export interface Group {
+  key: string;
+  share: Share;
+  response: Quantiles;
+}
+export interface ZoneRow {
+  code: string;
+  name: string;
+  n: number | null;
+  within: number | null;
+  share: number | null;
+  low: number | null;
+  high: number | null;
+  p90_s: number | null;
+}
+type Names = Record<string, [string, string]>;
+
+export interface Board {
+  figures: {
+    region_name: string;
+    definition: string;
+    target_s: number;
+    since: string;
+    until: string;
+    made_at: string;
+    approximate: boolean;
+    summary: {
+      headline: Share;
+      response: Quantiles;
+      transport: Quantiles;
+      full: Quantiles;
+      phases: { name: string; budget_s: number; p50_s: number | null; p90_s: number | null; recorded: number }[];
+      late: Record<string, number>;
+      excluded: Record<string, number>;
+      missing_lines: number;
+      suspected_duplicates: number;
+    };
+    zones: ZoneRow[];
+    groups: Record<string, Group[]>;
+    days: TrendPoint[];
+    p90_days: TrendPoint[];
+    spike: { just_under: number };
+    late: {
+      late: number;
+      explained: number;
+      causes: { code: string; decisive: number; would_save: number; present: number; seconds: number }[];
+    };
+    late_list: { incident_id: string; response_s: number | null; sentence_id: string; sentence_en: string }[];
+    late_unlisted: number;
+    calls: {
+      presented: number;
+      answered: number;
+      abandoned: number;
+      called_back: number;
+      unheard: number;
+      within: Record<string, Share>;
+      answer: Quantiles;
+    };
+    zero_windows: { began_at: string; ended_at: string | null }[];
+    zero_s: number;
+    corrections: unknown[];
+  };
+  cause_names: Names;
+  phase_names: Names;
+  kind_names: Names;
+}
+
+export type Span = "today" | "7d" | "30d" | "365d" | "own";
+
+/** A period of the board as [since, until) in UTC, from whole local days. Pure. */
+export function period(span: Span, now_ms: number, utc_offset_h: number, from = "", to = ""): [string, string] {
+  const day = 86_400_000;
+  const local = now_ms + utc_offset_h * 3_600_000;
+  const midnight = Math.floor(local / day) * day - utc_offset_h * 3_600_000;
+  const iso = (ms: number): string => new Date(ms).toISOString();
+  if (span === "own" && from && to) {
+    const start = Date.parse(`${from}T00:00:00Z`) - utc_offset_h * 3_600_000;
+    const end = Date.parse(`${to}T00:00:00Z`) - utc_offset_h * 3_600_000 + day;
+    return [iso(start), iso(end)];
+  }
+  const days = { today: 0, "7d": 6, "30d": 29, "365d": 364, own: 6 }[span];
+  return [iso(midnight - days * day), iso(midnight + day)];
+}
+
+/** A table as CSV (RFC 4180), for a manager's own spreadsheet. Pure. */
+export function csv(rows: (string | number | null)[][]): string {
+  const cell = (v: string | number | null): string => {
+    const s = v === null ? "" : String(v);
+    return /[",\n]/.test(s) ? `"${s.replaceAll('"', '""')}"` : s;
+  };
+  return rows.map((row) => row.map(cell).join(",")).join("\r\n") + "\r\n";
+}
