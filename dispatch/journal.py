@@ -222,6 +222,8 @@ class MemoryJournal:
                 if line[0] != self.writer or line[3] != encode_event(entry.event):
                     raise JournalFenced(f"line {entry.seq} of {self.region} is another writer's")
             entries = entries[len(stored) :]
+            if not entries:
+                return  # written before, with its rows and answers; by now another writer's rows may be newer
         lines.extend((self.writer, e.at, kind_of(e.event), encode_event(e.event), e) for e in entries)
         rows = self.store.rows.setdefault(self.region, {})
         for report in batch.rows.reports:

@@ -52,7 +52,8 @@ POSITION_COLUMNS = tuple(
     "region unit_id lon lat fixed_at received_at accuracy_m speed_mps heading_deg source".split()  # noqa: SIM905
 )
 
-_encoder = msgspec.json.Encoder()
+_encoder = msgspec.json.Encoder(order="deterministic")
+"""Sorts sets: Python orders them anew in every process, and equal rows must be equal text."""
 
 
 def line_columns(entries: list[Entry]) -> tuple[list[object], ...]:
@@ -111,6 +112,8 @@ class PostgresJournal:
             if not await self._append(batch):
                 # Same key, so some of these lines are there. Ours, from an attempt whose confirmation was lost?
                 rest = await self._not_yet_written(batch.entries)
+                if not rest:
+                    return  # with its rows and answers, in one statement; by now another writer's rows may be newer
                 again = Batch(entries=rest, rows=batch.rows, answers=batch.answers)
                 if not await self._append(again):
                     raise JournalFenced(f"line {rest[0].seq} of {self.region} is another writer's")

@@ -17,6 +17,13 @@ import typer
 
 ROOMS: dict[str, tuple[str, str]] = {
     "roads": ("geo.cli:app", "Jaringan jalan / road network"),
+    "migrate": ("siaga.database_commands:migrate", "Skema basis data / database schema"),
+    "projections": ("siaga.database_commands:app", "Tabel dari jurnal / tables that follow from the journal"),
+    "backup": ("siaga.database_commands:backup", "Cadangan dasar / base backup"),
+    "archive": ("siaga.database_commands:archive", "Arsip WAL / stream every commit to the backup folder"),
+    "restore": ("siaga.database_commands:restore", "Pulihkan / restore"),
+    "drill": ("siaga.database_commands:drill", "Latihan pulih / restore drill"),
+    "bench-journal": ("siaga.database_commands:bench_journal", "Ukur jurnal / measure the journal"),
     "sla": ("sla.cli:app", "Janji 7 menit / the 7-minute promise"),
     "simulate": ("simulators.cli:simulate", "Satu kota, satu kebijakan / one city, one policy"),
     "evaluate": ("simulators.cli:evaluate", "Kebijakan dibandingkan / policies compared"),

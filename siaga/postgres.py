@@ -357,9 +357,9 @@ def _memory_folder() -> str | None:
 
 
 @contextlib.contextmanager
-def throwaway_cluster(settings: dict[str, str] | None = None) -> Iterator[EmbeddedPostgres]:
-    """A running cluster for tests, not durable, gone afterwards; in memory where the machine offers that."""
-    folder = Path(tempfile.mkdtemp(prefix="siaga-pg-", dir=_memory_folder()))
+def throwaway_cluster(settings: dict[str, str] | None = None, *, in_memory: bool = True) -> Iterator[EmbeddedPostgres]:
+    """A running cluster for tests, not durable, gone afterwards; in memory where the machine offers that and it is wanted."""
+    folder = Path(tempfile.mkdtemp(prefix="siaga-pg-", dir=_memory_folder() if in_memory else None))
     folder.chmod(0o711)
     cluster = EmbeddedPostgres(folder / "data", settings=settings, throwaway=True)
     try:

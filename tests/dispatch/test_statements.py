@@ -14,7 +14,7 @@ from dispatch import account_rows
 from dispatch.database import connect
 from dispatch.events import Entry, IncidentNoted
 from dispatch.journal import Answer, Batch, Rows
-from dispatch.journal_pg import PostgresJournal
+from dispatch.journal_pg import PostgresJournal, encode_rows
 from dispatch.model import Actor, Assignment, Caller, Incident, Report, Unit
 from dispatch.statements import SQL
 from tests.dispatch.examples import example
@@ -174,6 +174,14 @@ async def test_every_field_reaches_its_column(pool: asyncpg.Pool, struct: type[A
                 want = msgspec.json.decode(msgspec.json.encode(want))
             assert found == want, name
     await journal.close()
+
+
+def test_equal_rows_are_equal_text_in_every_process() -> None:
+    """A set has no order of its own: capabilities are written sorted, or each restart would look like a difference."""
+    words = [f"capability_{n}" for n in range(40)]
+    unit = msgspec.structs.replace(example(Unit), capabilities=frozenset(words))
+    [row] = msgspec.json.decode(encode_rows([unit], "unit_id"))
+    assert row["capabilities"] == sorted(words)
 
 
 async def test_callers_stand_apart(pool: asyncpg.Pool) -> None:
