@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from dashboards import boards
 from dispatch.api.routes import Route
 from dispatch.events import Entry
 from dispatch.journal import Journal
@@ -66,4 +67,4 @@ class Rooms:
         log.info("sla caught up lines=%d", count)
 
     def routes(self) -> list[Route]:
-        return [*sla_api.routes(self.sla)]
+        return [*sla_api.routes(self.sla), *boards.routes(boards.Boards(self.sla, self.region))]
