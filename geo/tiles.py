@@ -11,7 +11,7 @@ import hashlib
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -116,6 +116,23 @@ class TileSource:
                     _, (old, _) = self._cache.popitem(last=False)
                     self._cache_bytes -= len(old) + 200
         return made
+
+    def held(self, z: int, x: int, y: int) -> tuple[bytes, str] | None:
+        """The tile if it is in the cache: a handler can answer at once, and draw in a thread otherwise."""
+        with self._lock:
+            return self._cache.get((z, x, y))
+
+    def region_tiles(self, zoom_max: int = ZOOM_MAX) -> Iterator[Tile]:
+        """Every tile of the region, far zooms first, so that a server can draw them beside its other work after start."""
+        west, south, east, north = self.bounds
+        (low_x, high_x), (low_y, high_y) = mercator(np.array([west, east]), np.array([south, north]))
+        for z in range(ZOOM_MIN, min(zoom_max, ZOOM_MAX) + 1):
+            side, last = WORLD_M / 2**z, 2**z - 1
+            columns = [min(max(int((v + WORLD_M / 2.0) / side), 0), last) for v in (low_x, high_x)]
+            rows = [min(max(int((WORLD_M / 2.0 - v) / side), 0), last) for v in (high_y, low_y)]
+            for x in range(columns[0], columns[1] + 1):
+                for y in range(rows[0], rows[1] + 1):
+                    yield z, x, y
 
     def draw(self, z: int, x: int, y: int) -> bytes:
         """The uncompressed tile, b"" when nothing is in it."""

@@ -183,6 +183,19 @@ def test_the_cache_stays_within_its_limit(monkeypatch: pytest.MonkeyPatch) -> No
     assert made.tile(z, x, y) == first
 
 
+def test_every_tile_with_a_road_is_among_the_regions_tiles() -> None:
+    """What a server draws ahead covers what a screen over the region will ask for."""
+    made = source()
+    ahead = list(made.region_tiles())
+    assert len(set(ahead)) == len(ahead)
+    assert [t[0] for t in ahead] == sorted(t[0] for t in ahead)
+    for z in range(ZOOM_MIN, ZOOM_MAX + 1):
+        assert tile_of(LON, LAT, z) in ahead
+    z, x, y = tile_of(LON, LAT, 14)
+    assert made.held(z, x, y) is None
+    assert made.tile(z, x, y) == made.held(z, x, y)
+
+
 def test_a_region_without_anything_still_has_a_map() -> None:
     """No roads, no places: empty tiles and a valid style, not an error."""
     made = TileSource()
