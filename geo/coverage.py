@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from geo.grids import NO_INTS, IntArray
 from geo.kernels import compiled, heap_drop_first, heap_push, sweep
 from geo.nearest import RoadFleet
-from geo.roads import NO_INTS, IntArray, RoadGraph
+from geo.roads import RoadGraph
 from geo.router import LIGHTS, FloatArray, Mode, Rejected
 
 

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from geo import nearest_kernels as kernels
-from geo.roads import OUTSIDE_M, Attachment, IntArray, RoadGraph
+from geo.grids import IntArray
+from geo.roads import OUTSIDE_M, Attachment, RoadGraph
 from geo.router import LIGHTS, FloatArray, Mode, Rejected, SlotTable
 
 BoolArray = npt.NDArray[np.bool_]

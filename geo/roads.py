@@ -13,17 +13,16 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from geo import kernels
 from geo.chains import Chains
+from geo.grids import NO_INTS, ArcGrid, IntArray, SnapGrid
 from geo.router import (
     LIGHTS,
-    M_PER_DEG,
-    REGULAR,
     Estimate,
     FloatArray,
     Mode,
@@ -37,22 +36,13 @@ if TYPE_CHECKING:
     from geo.nearest import RoadFleet
     from geo.routes import PathFinder
 
-IntArray: TypeAlias = npt.NDArray[np.int32]
-
-# Speed of the straight leg between a position and the network. The city models state theirs; for a city of kampung lanes
-# the last metres are walked or crept, so the default is slower (an assumption of this project, stated as such).
-OFFROAD_KMH: Mapping[Mode, float] = {LIGHTS: 15.0, REGULAR: 12.0}
 # Further than this from any road is an island, a river's far bank or a wrong fix: `estimate` then says straight line.
 # The furthest call of the two reference cities lies 3.03 km from a node.
 OFFROAD_TRUSTED_M = 3_500.0
 # A position this far from any road belongs to another region: refuse it instead of inventing a long leg.
 OUTSIDE_M = 50_000.0
-NODES_MAX = 8_000_000  # int32 arc indices and the 2-core memory budget; a whole province fits
 # A way across Auckland costs 0.07 ms by the route search, a sweep of the city 5 ms.
 PAIRS_BY_ROUTE = 40
-# Arcs are at most 150 m, and a moving unit is looked for within 40 m: most searches see one to four cells of this size.
-ARC_CELL_M = 150.0
-NODES_PER_CELL = 2.0  # of the snapping grid: a query looks at about 9 cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,61 +63,6 @@ class Workspace(threading.local):
         self.touched = np.zeros(n, np.int32)
         self.keys = np.zeros(m + n + 1)
         self.nodes = np.zeros(m + n + 1, np.int32)
-
-
-@dataclass(frozen=True, slots=True)
-class SnapGrid:
-    """Buckets of nodes by square cell, in metres from the region's lower left corner."""
-
-    cell_m: float
-    columns: int
-    rows: int
-    cell_first: IntArray
-    cell_nodes: IntArray
-
-    @classmethod
-    def build(cls, x: FloatArray, y: FloatArray, nodes: IntArray) -> SnapGrid:
-        width, height = float(x.max()) + 1.0, float(y.max()) + 1.0
-        cell_m = max(math.sqrt(width * height * NODES_PER_CELL / max(len(nodes), 1)), 1.0)
-        # A thin or huge extent must not make millions of empty cells.
-        cell_m = max(cell_m, max(width, height) / 4096.0)
-        columns, rows = int(width / cell_m) + 1, int(height / cell_m) + 1
-        cell = (y[nodes] / cell_m).astype(np.int64) * columns + (x[nodes] / cell_m).astype(np.int64)
-        order = np.argsort(cell, kind="stable")
-        first = np.zeros(columns * rows + 1, np.int32)
-        np.cumsum(np.bincount(cell, minlength=columns * rows), out=first[1:])
-        return cls(cell_m, columns, rows, first, nodes[order].astype(np.int32))
-
-
-@dataclass(frozen=True, slots=True)
-class ArcGrid:
-    """Arcs by the square cells they pass, with their ends in local metres: for finding the arc under a moving unit."""
-
-    x1: FloatArray
-    y1: FloatArray
-    x2: FloatArray
-    y2: FloatArray
-    cell_m: float
-    columns: int
-    rows: int
-    first: IntArray
-    arcs: IntArray
-
-    @classmethod
-    def build(cls, graph: RoadGraph) -> ArcGrid:
-        from geo.nearest_kernels import bucket_arcs
-
-        x1, y1 = graph.x[graph.arc_from], graph.y[graph.arc_from]
-        x2, y2 = graph.x[graph.arc_to], graph.y[graph.arc_to]
-        width, height = float(graph.x.max()) + 1.0, float(graph.y.max()) + 1.0
-        cell_m = max(ARC_CELL_M, max(width, height) / 4096.0)
-        columns, rows = int(width / cell_m) + 1, int(height / cell_m) + 1
-        counts = np.zeros(columns * rows + 1, np.int32)
-        total = bucket_arcs(x1, y1, x2, y2, cell_m, columns, counts, NO_INTS)
-        first = np.cumsum(counts, dtype=np.int32)
-        arcs = np.zeros(total, np.int32)
-        bucket_arcs(x1, y1, x2, y2, cell_m, columns, first[:-1].copy(), arcs)
-        return cls(x1, y1, x2, y2, cell_m, columns, rows, first, arcs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,65 +168,14 @@ class RoadGraph:
         shapes: (points per arc (m,), all interior points lon, lat (k, 2) one arc after the other), for drawing. m_per_deg: local scale (x, y).
         Raises Rejected("empty_network" | "bad_coordinates" | "bad_arcs" | "bad_speed" | "too_large").
         """
-        lon, lat = np.ascontiguousarray(node_lon, np.float64), np.ascontiguousarray(node_lat, np.float64)
-        tail, head = np.asarray(arc_from, np.int64), np.asarray(arc_to, np.int64)
-        length = np.asarray(length_m, np.float64)
-        n, m = len(lon), len(tail)
-        if n < 2 or m < 1:
-            raise Rejected(
-                "empty_network", f"{source or 'the network'} holds {n} nodes and {m} arcs; nothing to travel on"
-            )
-        if n > NODES_MAX:
-            raise Rejected("too_large", f"{n} nodes; the limit is {NODES_MAX}: cut the extract to the region")
-        _require_degrees(lon, lat, source)
-        if len(lat) != n or len(head) != m or len(length) != m or not seconds:
-            raise Rejected("bad_arcs", "node or arc columns differ in length, or no travel mode is given")
-        if min(tail.min(), head.min()) < 0 or max(tail.max(), head.max()) >= n:
-            raise Rejected("bad_arcs", f"an arc names a node outside 0..{n - 1}")
-        if not np.all(np.isfinite(length)) or length.min() < 0.0:
-            raise Rejected("bad_arcs", "an arc has a negative or missing length")
+        from geo.roadarrays import checked
 
-        keep = np.flatnonzero(tail != head)  # a loop cannot shorten a trip
-        order = keep[np.argsort(tail[keep], kind="stable")]
-        from_node, to_node, length = tail[order].astype(np.int32), head[order].astype(np.int32), length[order]
-        m = len(order)
-        if m == 0:
-            raise Rejected("empty_network", "every arc starts and ends at the same node")
-        base: dict[Mode, FloatArray] = {}
-        for mode, column in seconds.items():
-            s = np.asarray(column, np.float64)
-            if len(s) != len(np.asarray(arc_from)) or np.any(np.isnan(s)) or s.min() < 0.0:
-                raise Rejected("bad_speed", f"mode {mode!r} has a missing or negative travel time")
-            base[mode] = np.ascontiguousarray(s[order])
-        access = np.ones(n, np.bool_) if offroad_access is None else np.asarray(offroad_access).astype(np.bool_)
-        if len(access) != n or not access.any():
-            raise Rejected("bad_arcs", "no node may be joined from outside the network (offroad_access)")
-
-        name_list = list(names)
-        if not name_list or name_list[0] != "":
-            raise Rejected("bad_arcs", 'names[0] must be "" (an unnamed road)')
-        name_index = np.zeros(m, np.int32) if arc_name is None else np.asarray(arc_name, np.int32)[order]
-        class_index = np.zeros(m, np.uint8) if arc_class is None else np.asarray(arc_class, np.uint8)[order]
-        if name_index.min() < 0 or name_index.max() >= len(name_list) or class_index.max() >= len(classes):
-            raise Rejected("bad_arcs", "an arc names a street or a class that is not in the list")
-
-        first_out = np.zeros(n + 1, np.int32)
-        np.cumsum(np.bincount(from_node, minlength=n), out=first_out[1:])
-        rev_arc = np.argsort(to_node, kind="stable").astype(np.int32)
-        rev_first = np.zeros(n + 1, np.int32)
-        np.cumsum(np.bincount(to_node, minlength=n), out=rev_first[1:])
-        scale = m_per_deg or (M_PER_DEG * math.cos(math.radians((lat.min() + lat.max()) / 2.0)), M_PER_DEG)
-        offroad = dict(offroad_kmh or OFFROAD_KMH)
-        for mode in base:
-            offroad.setdefault(mode, offroad.get(LIGHTS, OFFROAD_KMH[LIGHTS]))
-        shape_first, shape_lon, shape_lat = _pack_shapes(shapes, order)
+        fields = checked(
+            node_lon, node_lat, arc_from, arc_to, length_m, seconds, offroad_access, arc_name, names, arc_class, classes,
+            shapes, m_per_deg, offroad_kmh, source,
+        )  # fmt: skip
         return cls(
-            node_lon=lon, node_lat=lat, node_access=access, first_out=first_out, arc_from=from_node, arc_to=to_node,
-            arc_length_m=length, arc_class=class_index, arc_name=name_index, base_s=base, rev_first=rev_first,
-            rev_arc=rev_arc, rev_from=from_node[rev_arc], classes=tuple(classes), names=name_list, offroad_kmh=offroad,
-            x_m_per_deg=scale[0], y_m_per_deg=scale[1],
-            node_ref=None if node_ref is None else np.asarray(node_ref, np.int64),
-            shape_first=shape_first, shape_lon=shape_lon, shape_lat=shape_lat, region=region, source=source,
+            **fields, node_ref=None if node_ref is None else np.asarray(node_ref, np.int64), region=region, source=source,
             licence=licence, approximate=approximate, notes=dict(notes or {}),
         )  # fmt: skip
 
@@ -377,7 +261,7 @@ class RoadGraph:
     def arc_grid(self) -> ArcGrid:
         """Arcs by place, built at first use."""
         if self._arc_grid is None:
-            self._arc_grid = ArcGrid.build(self)
+            self._arc_grid = ArcGrid.build(self.x, self.y, self.arc_from, self.arc_to)
         return self._arc_grid
 
     def attach(self, lon: float, lat: float) -> Attachment:
@@ -572,41 +456,3 @@ class RoadGraph:
                 float(self.arc_length_m[usable].sum()) / 1000.0 / hours if hours > 0.0 and total_m > 0.0 else 30.0
             )
         return speeds
-
-
-NO_INTS: IntArray = np.zeros(0, np.int32)
-
-
-def _require_degrees(lon: FloatArray, lat: FloatArray, source: str) -> None:
-    """Refuse missing values, projected metres, and swapped or scattered coordinates, each with its own words."""
-    where = source or "the network"
-    if not (np.all(np.isfinite(lon)) and np.all(np.isfinite(lat))):
-        raise Rejected("bad_coordinates", f"{where} has nodes without coordinates")
-    if np.abs(lon).max() > 180.0 or np.abs(lat).max() > 90.0:
-        hint = "projected metres" if np.abs(lon).max() > 1000.0 else "latitude and longitude swapped"
-        raise Rejected(
-            "wrong_projection", f"{where} is not in WGS84 degrees (looks like {hint}); reproject to EPSG:4326"
-        )
-    span = max(float(np.ptp(lon)), float(np.ptp(lat)))
-    if span > LOCAL_SPAN_MAX_DEG:
-        raise Rejected(
-            "wrong_projection", f"{where} spans {span:.0f} degrees; one region is at most {LOCAL_SPAN_MAX_DEG:.0f}"
-        )
-
-
-LOCAL_SPAN_MAX_DEG = 12.0  # the widest Indonesian province (Papua before the split) spans under 12 degrees
-
-
-def _pack_shapes(
-    shapes: tuple[npt.NDArray[np.int64], FloatArray] | None, order: npt.NDArray[np.int64]
-) -> tuple[IntArray | None, npt.NDArray[np.float32] | None, npt.NDArray[np.float32] | None]:
-    """Shape points in the new arc order, as float32: 1 m at these longitudes, enough to draw."""
-    if shapes is None:
-        return None, None, None
-    counts, points = shapes
-    begin = (np.cumsum(counts) - counts)[order]
-    chosen = counts[order]
-    first = np.zeros(len(order) + 1, np.int32)
-    np.cumsum(chosen, out=first[1:])
-    at = np.repeat(begin, chosen) + np.arange(int(first[-1])) - np.repeat(first[:-1], chosen)
-    return first, points[at, 0].astype(np.float32), points[at, 1].astype(np.float32)

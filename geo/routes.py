@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 from pyroutingkit import INF_WEIGHT, CCHMetric, CCHTopology
 
-from geo.roads import IntArray, NodePath
+from geo.grids import IntArray
+from geo.roads import NodePath
 from geo.router import FloatArray, Mode, Route, Step
 
 if TYPE_CHECKING:

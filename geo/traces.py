@@ -17,7 +17,8 @@ import numpy.typing as npt
 import shapely
 
 from geo import kernels
-from geo.roads import NO_INTS, IntArray, RoadGraph
+from geo.grids import NO_INTS, IntArray
+from geo.roads import RoadGraph
 from geo.router import FloatArray, Mode
 from geo.traffic import FACTOR_MAX, FACTOR_MIN, HOURS, HourTable, Traffic
 

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from geo.roads import IntArray, RoadGraph
+from geo.grids import IntArray
+from geo.roads import RoadGraph
 from geo.router import LIGHTS, REGULAR, FloatArray, Mode, Rejected
 
 HOURS = 24
