@@ -287,3 +287,19 @@ def export(
     except (Rejected, RoadsRejected, JournalCorrupt, JournalUnavailable, OSError) as error:
         raise fail(error) from error
     typer.echo(f"{whole(len(entries))} baris / lines")
+
+
+@app.command()
+def bench(
+    events: Annotated[int, typer.Option(min=50_000, help="baris jurnal / journal lines")] = 1_000_000,
+    region: Pack = DEFAULT_PACK,
+    var: Var = Path("var"),
+) -> None:
+    """Ukur kecepatan, tiap angka di samping tolok ukurnya. / Speed, each figure beside its yardstick."""
+    from sla.bench import measure, show
+
+    try:
+        pack = load_pack(region)
+    except Rejected as error:
+        raise fail(error) from error
+    show(measure(events, pack, _router(pack, var)))

@@ -1,0 +1,179 @@
+"""How fast the promise is measured: each figure beside a yardstick taken in the same run. Prints; asserts nothing.
+
+    siaga sla bench [--events 1000000]
+
+Absolute times on a shared machine mean little; the ratio to the yardstick means more. The journal is drawn (`sample.py`).
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from statistics import quantiles as cut
+
+import msgspec
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from dispatch.events import Entry
+from dispatch.region import Region
+from geo.router import Router
+from sla.attribution import Attribution
+from sla.figures import figures
+from sla.live import SlaFold
+from sla.pdf import period_pdf
+from sla.report import period_html, table
+from sla.sample import INCIDENTS_A_DAY, START, journal
+from sla.utilisation import Utilisation
+
+CHUNK = 20_000  # lines drawn, then folded, at a time: a million entries at once would fill the memory
+LINES_A_DAY = 776.0  # of the drawn journal, measured over a year
+EXPLAINED_MAX = 500
+MICRO = 1e6
+
+
+class Line(msgspec.Struct):
+    """One measured figure: what, how much, the aim, the yardstick."""
+
+    what: str
+    figure: str
+    aim: str
+    yardstick: str
+    ratio: float
+
+
+class Took(msgspec.Struct, frozen=True):
+    """Seconds on the wall and of our own processor time: on a busy machine only the second is ours."""
+
+    wall_s: float
+    cpu_s: float
+
+    def __add__(self, other: Took) -> Took:
+        return Took(self.wall_s + other.wall_s, self.cpu_s + other.cpu_s)
+
+    def __str__(self) -> str:
+        return f"{self.wall_s:.2f} s wall, {self.cpu_s:.2f} s cpu"
+
+
+def measure(events: int, region: Region | None = None, router: Router | None = None) -> list[Line]:
+    """Fold `events` drawn lines, then report on the last year and explain its late responses."""
+    days = events / LINES_A_DAY
+    lines: list[Line] = []
+    fold, utilisation = SlaFold(), Utilisation()
+    folded = 0
+    fold_took = look_took = Took(0.0, 0.0)
+    source = journal(days)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("baris / lines", total=events)
+        while chunk := list(itertools.islice(source, CHUNK)):
+            fold_took += _timed(functools.partial(_apply, fold, chunk))
+            look_took += _timed(functools.partial(_look, chunk))
+            for entry in chunk:
+                utilisation.apply(entry)
+            folded += len(chunk)
+            progress.update(task, completed=folded)
+    each_us = fold_took.cpu_s / folded * MICRO
+    lines.append(
+        Line(
+            f"fold {folded:,} lines",
+            f"{fold_took} ({each_us:.2f} us a line)",
+            "1,000,000 in 10 s",
+            f"looking at each line's type and time: {look_took.cpu_s / folded * MICRO:.2f} us",
+            fold_took.cpu_s / look_took.cpu_s,
+        )
+    )
+    fresh, one_us = SlaFold(), []
+    for entry in journal(min(days, 30.0), seed=2):
+        began = time.perf_counter_ns()
+        fresh.apply(entry)
+        one_us.append((time.perf_counter_ns() - began) / 1e3)
+    clock_us = _clock_us()
+    cuts = cut(one_us, n=1000)
+    lines.append(
+        Line(
+            "live update of one line (wall)",
+            f"p50 {cuts[499]:.1f} us, p99 {cuts[989]:.1f} us, p99.9 {cuts[998]:.1f} us",
+            "100 us",
+            f"reading the clock twice: {clock_us:.2f} us",
+            cuts[989] / clock_us,
+        )
+    )
+    return lines + _reports(fold, utilisation, days, region, router)
+
+
+def _reports(
+    fold: SlaFold, utilisation: Utilisation, days: float, region: Region | None, router: Router | None
+) -> list[Line]:
+    until = START + timedelta(days=days)
+    since = max(START, until - timedelta(days=365))
+    attribution = Attribution(region, router)
+    rows = fold.outcomes(until, since, until)
+    encode = _timed(lambda: msgspec.json.encode(table(rows, "")))
+    beside = f"its rows as JSON: {encode.cpu_s:.2f} s cpu"
+
+    def line(what: str, took: Took, aim: str) -> Line:
+        return Line(what, str(took), aim, beside, took.cpu_s / encode.cpu_s)
+
+    report = _timed(lambda: period_html(figures(fold, since, until, until, region, utilisation, attribution), region))
+    found = figures(fold, since, until, until, region, utilisation, attribution)
+    pdf = _timed(lambda: period_pdf(found, region))
+    summary = _timed(lambda: fold.summary(until, since, until))
+    lines = [
+        line(f"report of {(until - since).days} days, {len(rows):,} emergencies (HTML)", report, "5 s"),
+        line("the same as PDF, from its figures", pdf, ""),
+        line("live summary over the same period", summary, ""),
+    ]
+    late = [r.incident_id for r in rows if r.verdict == "late"][:EXPLAINED_MAX]
+    each_ms = []
+    for name in late:
+        took = _timed(functools.partial(attribution.explain, fold.timeline.cases[name], fold.timeline, until))
+        each_ms.append(took.wall_s * 1e3)
+    if len(each_ms) > 1:
+        verdict_ms = _timed(lambda: fold.timeline.verdict(fold.timeline.cases[late[0]], until)).wall_s * 1e3
+        cuts = cut(each_ms, n=100)
+        figure = f"p50 {cuts[49]:.2f} ms, p99 {cuts[98]:.2f} ms"
+        beside = f"its verdict alone: {verdict_ms:.3f} ms"
+        lines.append(Line("explain one late response (wall)", figure, "200 ms", beside, cuts[49] / verdict_ms))
+    return lines
+
+
+def show(lines: list[Line]) -> None:
+    grid = Table(
+        "measured", "figure", "aim", "yardstick, same run", "ratio", title=f"SLA, {INCIDENTS_A_DAY:g} emergencies a day"
+    )
+    for line in lines:
+        grid.add_row(line.what, line.figure, line.aim, line.yardstick, f"{line.ratio:.1f}x")
+    Console().print(grid)
+
+
+def _timed(work: Callable[[], object]) -> Took:
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    return Took(time.perf_counter() - wall, time.process_time() - cpu)
+
+
+def _apply(fold: SlaFold, chunk: list[Entry]) -> None:
+    for entry in chunk:
+        fold.apply(entry)
+
+
+def _look(chunk: list[Entry]) -> int:
+    kinds = {type(entry.event) for entry in chunk[:1]}
+    last, hits = chunk[0].at, 0
+    for entry in chunk:
+        hits += type(entry.event) in kinds and entry.at >= last
+        last = entry.at
+    return hits
+
+
+def _clock_us() -> float:
+    n = 10_000
+    began = time.perf_counter_ns()
+    for _ in range(n):
+        time.perf_counter_ns()
+        time.perf_counter_ns()
+    return (time.perf_counter_ns() - began) / n / 1e3
