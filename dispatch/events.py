@@ -222,6 +222,8 @@ class Candidates(msgspec.Struct, frozen=True, omit_defaults=True):
     lon: list[float] = []
     lat: list[float] = []
     fix_age_s: list[float | None] = []
+    exact: int | None = None
+    """The nearest `exact` units are timed by road; those after them by straight line, as estimates. None = all by road."""
 
 
 class UnitRecommended(Event, frozen=True, tag="unit_recommended"):

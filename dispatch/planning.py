@@ -15,6 +15,7 @@ from dispatch import plans, prediction
 from dispatch.model import COMING_STATES, AssignmentState, Incident, Unit, UnitState
 from dispatch.policies.view import Arrival, Choice, Need
 from dispatch.region import PRE_ALERT, Region
+from geo.router import DETOUR_FACTOR, LIGHTS, STRAIGHT_LINE_SPEED_KMH, straight_line_m
 
 if TYPE_CHECKING:
     from dispatch.engine import Engine
@@ -70,8 +71,6 @@ class EngineView:
             state = self._engine.state
             for incident_id in state.short_ids:
                 incident = state.incidents[incident_id]
-                if incident.retry_at is not None and incident.retry_at > self.at:
-                    continue
                 missing = incident.unfilled
                 if not incident.confirmed:
                     if incident.mode != PRE_ALERT or len(missing) < len(incident.required):
@@ -136,19 +135,36 @@ class EngineView:
         if need.coming is not None:
             without -= {need.coming}  # it is asked about its own place, to be compared with the others
         units = self.units
-        groups: dict[tuple[str, float], list[str]] = {}
+        turnout_s: dict[str, float] = {}
+        by_mode: dict[str, list[str]] = {}
         for unit_id in self.free_units() if unit_ids is None else unit_ids:
             unit = units[unit_id]
             if unit_id not in without and not wanted.isdisjoint(unit.capabilities):
-                groups.setdefault((unit.mode, self.turnout_s(unit)), []).append(unit_id)
+                turnout_s[unit_id] = self.turnout_s(unit)
+                by_mode.setdefault(unit.mode, []).append(unit_id)
         found: list[Arrival] = []
-        for (mode, turnout_s), members in groups.items():
-            near = self._engine.fleet.nearest(
-                need.lon, need.lat, k, self._engine.travel_mode(mode, need.priority), members
-            )
-            found += [Arrival(unit_id, round(turnout_s + t, 3), turnout_s) for unit_id, t in near]
+        for mode, members in by_mode.items():
+            found += self._arrivals_by(self._engine.travel_mode(mode, need.priority), need, members, turnout_s, k)
         found.sort(key=lambda arrival: (arrival.eta_s, arrival.unit_id))
         return found if k is None else found[:k]
+
+    def _arrivals_by(
+        self, mode: str, need: Need, members: list[str], turnout_s: dict[str, float], k: int | None
+    ) -> list[Arrival]:
+        """The k first of one travel mode. The road search orders by travel; a crew that is quicker to the wheel may overtake
+        within the spread of turnout times, so the search goes on until nobody outside it can.
+        """
+        least_s = min(turnout_s[u] for u in members)
+        reach = k
+        while True:
+            near = self._engine.fleet.nearest(need.lon, need.lat, reach, mode, members)
+            found = [Arrival(u, round(turnout_s[u] + t, 3), turnout_s[u]) for u, t in near]
+            if k is None or reach is None or len(near) < reach:
+                return found
+            found.sort(key=lambda arrival: (arrival.eta_s, arrival.unit_id))
+            if near[-1][1] + least_s >= found[k - 1].eta_s:
+                return found
+            reach *= 2
 
     def busy_stage(self, unit_id: str) -> str | None:
         assignment_id = self.units[unit_id].assignment_id
@@ -225,6 +241,9 @@ def assign_round(engine: Engine, at: datetime) -> list[ev.AnyEvent]:
         else:
             missing.setdefault(need.incident_id, []).append(need.slot)
     for incident_id, slots in missing.items():
+        retry_at = state.incidents[incident_id].retry_at
+        if retry_at is not None and retry_at > at:
+            continue  # said already, and nothing has changed for it
         events.append(
             ev.PlanShort(
                 incident_id=incident_id,
@@ -261,14 +280,17 @@ def recommend_unconfirmed(engine: Engine, at: datetime) -> list[ev.AnyEvent]:
 def _recommendation(
     engine: Engine, view: EngineView, need: Need, choice: Choice, taken: frozenset[str]
 ) -> ev.UnitRecommended:
-    """Every candidate with its figures. All free capable units when the region sets no bound, else the policy's own list."""
+    """Every free capable unit with its figures: the nearest by road, exactly; those further out, which no search needs to
+    reach, by straight line and marked so. `limits.candidates_max` cuts the list short (simulations).
+    """
     bound = engine.region.limits.candidates_max
-    arrivals = list(choice.candidates)
-    if bound is None or not arrivals:
-        arrivals = list(view.arrivals(need, k=bound))
+    arrivals = list(choice.candidates) or list(view.arrivals(need, k=CANDIDATES_EXACT))
     if all(a.unit_id != choice.unit_id for a in arrivals):
         arrivals.append(Arrival(choice.unit_id, choice.eta_s))
         arrivals.sort(key=lambda a: (a.eta_s, a.unit_id))
+    exact = len(arrivals)
+    if bound is None:
+        arrivals += _further(view, need, arrivals)
     arrivals.sort(key=lambda a: a.unit_id != choice.unit_id)  # stable: the chosen one first, the rest by time
     left_s = (need.deadline_at - view.at).total_seconds()
     units = engine.state.units
@@ -295,6 +317,7 @@ def _recommendation(
         lon=lons,
         lat=lats,
         fix_age_s=ages,
+        exact=exact,
     )
     return ev.UnitRecommended(
         incident_id=need.incident_id,
@@ -305,6 +328,43 @@ def _recommendation(
         router=engine.router.name,
         approximate=engine.router.approximate,
     )
+
+
+CANDIDATES_EXACT = 8
+"""Candidates searched by road when a policy brings none of its own."""
+
+
+def _further(view: EngineView, need: Need, nearest: list[Arrival]) -> list[Arrival]:
+    """The free capable units beyond the searched ones: straight line times the detour seen on the searched ones, and never
+    nearer than the last of them.
+    """
+    units = view.units
+    known = {a.unit_id for a in nearest}
+    wanted = set(need.capabilities)
+    without = view.excluded(need)
+    straight_m, travel_s = 0.0, 0.0
+    for a in nearest:
+        position = units[a.unit_id].position
+        if position is not None:
+            straight_m += straight_line_m(position.lon, position.lat, need.lon, need.lat)
+            travel_s += a.eta_s - a.turnout_s
+    s_per_m = travel_s / straight_m if straight_m > 0.0 else S_PER_M
+    floor_s = nearest[-1].eta_s if nearest else 0.0
+    found = []
+    for unit_id in view.free_units():
+        unit = units[unit_id]
+        position = unit.position
+        if unit_id in known or unit_id in without or position is None or wanted.isdisjoint(unit.capabilities):
+            continue
+        turnout_s = view.turnout_s(unit)
+        estimate_s = turnout_s + s_per_m * straight_line_m(position.lon, position.lat, need.lon, need.lat)
+        found.append(Arrival(unit_id, max(floor_s, round(estimate_s, 1)), turnout_s))
+    found.sort(key=lambda a: (a.eta_s, a.unit_id))
+    return found
+
+
+S_PER_M = DETOUR_FACTOR * 3.6 / STRAIGHT_LINE_SPEED_KMH[LIGHTS]
+"""Without a searched unit to learn from: the straight-line router's own speed."""
 
 
 def relocate_round(engine: Engine, at: datetime) -> list[ev.AnyEvent]:
