@@ -134,6 +134,7 @@ class Replay:
         on_progress: Callable[[Progress], None] = lambda _: None,
         limit: int | None = None,
         squeeze: float = 1.0,
+        muster_real_s: float = MUSTER_REAL_S,
     ) -> None:
         self.wire = wire
         self.trace = trace
@@ -157,7 +158,7 @@ class Replay:
             clock,
             fix_every_s=FIX_REAL_S,
             parked_every_s=PARKED_REAL_S,
-            connect_spread_s=MUSTER_REAL_S / 2.0,
+            connect_spread_s=muster_real_s / 2.0,
         )
         self._first_s = self.calls[0].received_s
         self._origin = trace.start_at + timedelta(seconds=self._first_s)

@@ -26,9 +26,9 @@ from sla.live import SlaFold, Summary
 console = Console(stderr=True)
 
 
-def stage_spec(trace: Trace, region: Region, speed: float) -> StageSpec:
-    """A server whose clock reaches the first call when the fleet is on duty."""
-    lead_s = trace.calls[0].received_s - 2.0 * MUSTER_REAL_S * speed
+def stage_spec(trace: Trace, region: Region, speed: float, lead_real_s: float = 2.0 * MUSTER_REAL_S) -> StageSpec:
+    """A server whose clock reaches the first call `lead_real_s` after its start: the fleet comes on duty meanwhile."""
+    lead_s = trace.calls[0].received_s - lead_real_s * speed
     return StageSpec(port=free_port(), region=region, start_at=trace.start_at + timedelta(seconds=lead_s), speed=speed)
 
 
