@@ -25,9 +25,11 @@ IMPORTANCE: Mapping[str, float] = {
     "monument": 0.7, "landmark": 0.65, "bridge": 0.6, "crossing": 0.5, "university": 0.65, "market": 0.65, "park": 0.6,
     "government": 0.6, "police": 0.6, "puskesmas": 0.6, "stadium": 0.65, "hotel": 0.5, "mosque": 0.55, "church": 0.5,
     "temple": 0.5, "housing": 0.5, "industry": 0.5, "school": 0.4, "cemetery": 0.5, "fire_post": 0.55, "kelurahan": 0.6,
-    "kecamatan": 0.6, "worship": 0.3, "kindergarten": 0.2, "bus_stop": 0.25, "clinic": 0.35, "community": 0.25,
+    "kecamatan": 0.6, "posko": 0.65, "pos_pantau": 0.55, "pos_kota": 0.5, "agency": 0.5, "utility": 0.45, "worship": 0.3, "kindergarten": 0.2, "bus_stop": 0.25, "clinic": 0.35, "community": 0.25,
 }  # fmt: skip
 IMPORTANCE_OTHER = 0.3
+POST_KINDS = {"fire": "fire_post"}  # a pack's words for posts -> the gazetteer's
+POST_SAME_DEG = 0.001
 STREET_KINDS = frozenset({"street", "toll", "street_point"})
 ZONE_KINDS = frozenset({"kelurahan", "kecamatan"})
 
@@ -66,6 +68,16 @@ def pack_places(folder: Path, kecamatan: Sequence[Kecamatan]) -> list[Place]:
         if (folder / table).exists():
             for p in read_points(folder / table):
                 found.append(Place(p.name, p.kind, p.lon, p.lat, IMPORTANCE.get(p.kind, IMPORTANCE_OTHER), p.aliases))
+    if (folder / "posts.csv").exists():
+        for p in read_points(folder / "posts.csv"):
+            kind = POST_KINDS.get(p.kind, p.kind)
+            near = (
+                abs(p.lon - o.lon) < POST_SAME_DEG and abs(p.lat - o.lat) < POST_SAME_DEG
+                for o in found
+                if o.kind == kind
+            )
+            if not any(near):  # a puskesmas or police station typed among the landmarks already
+                found.append(Place(p.name, kind, p.lon, p.lat, IMPORTANCE.get(kind, IMPORTANCE_OTHER)))
     names = {k.code: k.name for k in kecamatan}
     if (folder / "kelurahan.csv").exists():
         for v in read_villages(folder / "kelurahan.csv"):

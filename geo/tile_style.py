@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 Layer: TypeAlias = dict[str, Any]
 
 FONT = ["IBM Plex Sans"]
+MARGIN_DEG = 1.5
 TILES_PATH = "/tiles/{z}/{x}/{y}"
 
 
@@ -93,7 +94,13 @@ def style(
                 "tiles": [TILES_PATH],
                 "minzoom": zooms[0],
                 "maxzoom": zooms[1],
-                "bounds": [bounds[0] - 0.3, bounds[1] - 0.3, bounds[2] + 0.3, bounds[3] + 0.3],
+                # Wide enough for the coast around the region at the farthest zoom; beyond, no tile is asked for.
+                "bounds": [
+                    bounds[0] - MARGIN_DEG,
+                    bounds[1] - MARGIN_DEG,
+                    bounds[2] + MARGIN_DEG,
+                    bounds[3] + MARGIN_DEG,
+                ],
                 "attribution": " · ".join(notes),
             }
         },

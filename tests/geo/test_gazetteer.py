@@ -74,6 +74,7 @@ SAID = [
     ("tunjungan plasa", "Tunjungan Plaza", (112.7395, -7.2625), 100),
     ("kedung doro", "Jalan Kedungdoro", (112.7318, -7.2619), 600),
     ("jembatan suramadu", "Jembatan Suramadu", (112.7777, -7.2089), 6000),
+    ("posko terpadu selatan", "Posko Terpadu Selatan", (112.7272, -7.3437), 100),
     ("kel. Darmo", "Darmo", (112.7327, -7.2900), 1500),
     ("RT 3 RW 5 kelurahan Mojo", "RT 3/RW 5 Kel. Mojo", (112.7674, -7.2720), 1500),
     ("rt 03/05 keputih", "RT 3/RW 5 Kel. Keputih", (112.8140, -7.2950), 2500),
