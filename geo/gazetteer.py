@@ -47,6 +47,8 @@ VILLAGE_RADIUS_M, RW_RADIUS_M = (
     900.0,
     500.0,
 )  # Surabaya's 153 villages average 2.2 km2; its RW 0.24 km2 (typed point only)
+# What nobody would say to tell where something is: the services' own small posts, and level crossings.
+UNKNOWN_TO_PASSERS_BY = STREET_KINDS | ZONE_KINDS | {"pos_pantau", "pos_kota", "agency", "utility", "crossing"}
 REVERSE_STREET_M, REVERSE_PLACE_M = 250.0, 450.0
 
 
@@ -108,7 +110,7 @@ class Gazetteer:
         self._only_streets = np.isin(kinds[owner], list(STREET_KINDS)).astype(float) if len(owner) else np.zeros(0)
         self._only_villages = np.isin(kinds[owner], list(ZONE_KINDS)).astype(float) if len(owner) else np.zeros(0)
         self._street_of = self._link_streets()
-        marks = [i for i, p in enumerate(places) if p.kind not in STREET_KINDS | ZONE_KINDS and p.importance >= 0.4]
+        marks = [i for i, p in enumerate(places) if p.kind not in UNKNOWN_TO_PASSERS_BY and p.importance >= 0.4]
         self._marks = np.array(marks, np.int64)
         self._mark_tree = cKDTree(self._xy[marks]) if marks else None
 
