@@ -157,9 +157,9 @@ class EngineView:
         least_s = min(turnout_s[u] for u in members)
         reach = k
         while True:
-            near = self._engine.fleet.nearest(need.lon, need.lat, reach, mode, members)
+            near = self._engine.travel_times(need.incident_id, need.lon, need.lat, mode, reach, members)
             found = [Arrival(u, round(turnout_s[u] + t, 3), turnout_s[u]) for u, t in near]
-            if k is None or reach is None or len(near) < reach:
+            if k is None or reach is None or len(near) != reach:
                 return found
             found.sort(key=lambda arrival: (arrival.eta_s, arrival.unit_id))
             if near[-1][1] + least_s >= found[k - 1].eta_s:
