@@ -17,7 +17,7 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from geo.kernels import compiled, heap_drop_first, heap_push
-from geo.router import M_PER_DEG, Estimate, FloatArray, Mode, Rejected, Route, SlotTable, Step
+from geo.router import M_PER_DEG, Estimate, Fleet, FloatArray, Mode, Rejected, Route, SlotTable, Step
 
 IntArray = npt.NDArray[np.int64]
 
@@ -411,6 +411,17 @@ class TravelNet:
 
     def fleet(self) -> TableFleet:
         return TableFleet(self)
+
+    # --- Roads
+
+    @property
+    def router(self) -> TravelNet:
+        return self
+
+    def put(self, fleet: Fleet, unit_id: str, node: int, offroad_m: float, lead_s: float) -> None:
+        if not isinstance(fleet, TableFleet):
+            raise AssertionError("the engine must drive on the world's own roads: Engine(region, net, ...)")
+        fleet.place_node(unit_id, node, offroad_m, lead_s)
 
 
 class TableFleet:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from dispatch.engine import Engine
 from dispatch.policies import registry
-from dispatch.policies.coverage import DemandPoints
+from dispatch.policies.coverage import Coverage, DemandPoints
 from dispatch.policies.view import Policy
 from dispatch.region import Region
 from geo.router import FloatArray
@@ -42,8 +42,13 @@ class Setting:
     demand: DemandPoints
     terms: registry.Terms
 
-    def policy(self, name: str) -> Policy:
-        return registry.make(name, self.region, self.city.net, self.demand, self.terms)
+    def policy(self, name: str, lost: frozenset[str] = frozenset()) -> Policy:
+        """By name, for the posts that are left."""
+        region = without_posts(self.region, lost) if lost else self.region
+        return registry.make(name, region, self.city.net, self.demand, self.terms)
+
+    def coverage(self) -> Coverage:
+        return Coverage(self.region, self.city.net, self.demand, self.terms.target_s[0] - self.terms.overhead_s)
 
 
 def prepare(city: City, deadline_s: float | None = None, street_posts: int = 0) -> Setting:

@@ -22,14 +22,20 @@ from dispatch import commands as cmd
 from dispatch import events as ev
 from dispatch.fold import State
 from dispatch.model import ENGINE, Actor, Channel, Place, Position, Rejected, UnitState
-from dispatch.region import Region
+from dispatch.region import AUTO, Region
 from geo.router import REGULAR, Fleet
 from simulators.cityfile import Calls
-from simulators.net import TableFleet, TravelNet
+from simulators.roads import Roads
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 CALL_TAKER = Actor(role="call_taker", name="world")
+DISPATCHER = Actor(role="dispatcher", name="world")
 CREW = "crew"
+GIVEN_UP_S = 43_200.0
+"""A call still open half a day after the last one will never be served: a plan asks for what the fleet does not have."""
+CONFIRM_S = 25.0
+"""How long the simulated dispatcher looks at a plan that waits for a yes; an assumption."""
+REPAIR_S = 3_600.0
 WAKES_IN_A_ROW_MAX = 10_000
 """More wakes without the clock moving on than this is a live-lock in the engine, not a busy city."""
 
@@ -136,12 +142,10 @@ class World:
     """Runs one engine through one list of calls."""
 
     def __init__(
-        self, engine: Engine, net: TravelNet, calls: Calls, seed: int = 0, faults: Faults = NO_FAULTS
+        self, engine: Engine, net: Roads, calls: Calls, seed: int = 0, faults: Faults = NO_FAULTS
     ) -> None:  # fmt: skip
         self.engine = engine
         self.net = net
-        if not isinstance(engine.fleet, TableFleet):
-            raise AssertionError("the engine must drive on the world's own roads: Engine(region, net, ...)")
         self.fleet = engine.fleet
         self.region: Region = engine.state.region
         self.calls = calls
@@ -153,6 +157,8 @@ class World:
         self.bodies: dict[str, Body] = {}
         self._call_of_incident: dict[str, int] = {}
         self._submitting: int | None = None
+        self._carried: set[int] = set()
+        self._unsent = 0
         self._stretch_sigma = math.sqrt(math.log(1.0 + faults.travel_cv**2))
         self._hospitals = [
             (h.code, *net.snap(h.lon, h.lat), h.lon, h.lat) for h in self.region.hospitals.values() if h.emergency
@@ -171,7 +177,9 @@ class World:
         heapq.heappush(self._queue, (t, self._count, what, subject))
 
     def run(self, until_s: float | None = None) -> Log:
-        """Run until nothing is left to happen (or `until_s`): every call has then been served or given up."""
+        """Run until every call is done with, or `until_s` (default: half a day after the last call, when the rest is given up)."""
+        if until_s is None:
+            until_s = float(self.calls.t_sec[-1]) + GIVEN_UP_S if len(self.calls) else 0.0
         for unit_id, spec in self.region.units.items():
             node, offroad_m, lon, lat = self._posts[spec.home_post]
             body = self.bodies[unit_id] = Body(unit_id, node, offroad_m, lon, lat, at_post=spec.home_post)
@@ -181,15 +189,14 @@ class World:
             zip(self.calls.t_sec.tolist(), self.calls.dispatch_delay_s.tolist(), strict=True)
         ):
             self._later(t + delay, "submit", i)
-        open_calls = len(self.calls)
-        self._open = open_calls
+        self._unsent = len(self.calls)
         wakes = 0
-        while self._queue or self._open:
+        while self._queue or self._unsent or self.engine.state.open_ids:
             due = self.engine.next_deadline()
             due_t = (due - EPOCH).total_seconds() if due is not None else math.inf
             next_t = self._queue[0][0] if self._queue else math.inf
             if due_t < next_t:
-                if not due_t < math.inf or (until_s is not None and due_t > until_s):
+                if due_t > until_s:
                     break
                 wakes = wakes + 1 if due_t <= self._now else 0
                 if wakes > WAKES_IN_A_ROW_MAX:
@@ -197,7 +204,7 @@ class World:
                 self._fix_all(due_t)
                 self._send(cmd.Wake(), max(due_t, self._now), ENGINE)
                 continue
-            if next_t == math.inf or (until_s is not None and next_t > until_s):
+            if next_t == math.inf or next_t > until_s:
                 break
             t, _, what, subject = heapq.heappop(self._queue)
             getattr(self, f"_on_{what}")(t, subject)
@@ -232,8 +239,7 @@ class World:
             elif kind is ev.MoveOrdered:
                 self._ordered(event, idle)  # type: ignore[arg-type]
             elif kind is ev.IncidentOpened:
-                if self._submitting is not None:
-                    self._call_of_incident[event.incident_id] = self._submitting  # type: ignore[union-attr]
+                self._opened(event)  # type: ignore[arg-type]
             elif kind is ev.UnitOutOfService:
                 idle.pop(event.unit_id, None)  # type: ignore[union-attr]
         for unit_id in idle:
@@ -248,13 +254,13 @@ class World:
         trip = body.trip
         if trip is None:
             self._fix(body.unit_id, body.lon, body.lat, t)
-            self.fleet.place_node(body.unit_id, body.node, body.offroad_m, 0.0)
+            self.net.put(self.fleet, body.unit_id, body.node, body.offroad_m, 0.0)
             return
         node, lead_s = self._where(trip, t)
         lon, lat = float(self.net.lon[node]), float(self.net.lat[node])
         self.net.know(lon, lat, node, 0.0)
         self._fix(body.unit_id, lon, lat, t)
-        self.fleet.place_node(body.unit_id, node, 0.0, lead_s)
+        self.net.put(self.fleet, body.unit_id, node, 0.0, lead_s)
 
     def _fix(self, unit_id: str, lon: float, lat: float, t: float) -> None:
         at = self.at(t)
@@ -300,6 +306,19 @@ class World:
             self._later(self._now + 5.0, "decline", (body.unit_id, body.task))
             return
         self._later(self._now + turnout_s, "leave", (body.unit_id, body.task))
+
+    def _opened(self, event: ev.IncidentOpened) -> None:
+        if self._submitting is not None:
+            self._call_of_incident[event.incident_id] = self._submitting
+        if event.mode != AUTO:
+            self._later(self._now + CONFIRM_S, "confirm", event.incident_id)
+
+    def _on_confirm(self, t: float, incident_id: str) -> None:
+        """The dispatcher says yes, unless the clock or the end came first."""
+        incident = self.engine.state.incidents.get(incident_id)
+        if incident is not None and not incident.confirmed and incident_id in self.engine.state.open_ids:
+            self._fix_all(t)
+            self._send(cmd.ConfirmPlan(incident_id=incident_id), t, DISPATCHER)
 
     def _any_crew_fault(self) -> bool:
         return self.faults.silent + self.faults.decline > 0.0
@@ -391,10 +410,9 @@ class World:
             rang_at=self.at(float(calls.t_sec[call])),
         )
         self._submitting = call
-        accepted = self._send(command, t, CALL_TAKER)
+        self._unsent -= 1
+        self._send(command, t, CALL_TAKER)
         self._submitting = None
-        if not accepted:
-            self._open -= 1
 
     def _mine(self, subject: tuple[str, int]) -> Body | None:
         body = self.bodies[subject[0]]
@@ -425,11 +443,20 @@ class World:
             body, int(self.calls.node[call]), float(self.calls.offroad_m[call]), float(self.calls.lon[call]),
             float(self.calls.lat[call]), t,
         )  # fmt: skip
-        if math.isnan(self.log.first_at_scene_s[call]):
+        counts = self.engine.state.assignments[body.assignment_id].first
+        if counts and math.isnan(self.log.first_at_scene_s[call]):
             self.log.first_at_scene_s[call] = t - self.calls.t_sec[call]
         self._send(cmd.ReportAtScene(assignment_id=body.assignment_id), t, self._crew(body.unit_id))
-        after = "transporting" if self.calls.transport[call] and self._hospitals else "clear"
+        after = "transporting" if self._carries(body, call) else "clear"
         self._later(t + float(self.calls.on_scene_s[call]), after, (body.unit_id, body.task))
+
+    def _carries(self, body: Body, call: int) -> bool:
+        """The first vehicle at the scene that can carry a patient does; the others go home."""
+        kind = self.region.unit_types[self.engine.state.units[body.unit_id].unit_type]
+        if not self.calls.transport[call] or not self._hospitals or not kind.transport or call in self._carried:
+            return False
+        self._carried.add(call)
+        return True
 
     def _on_transporting(self, t: float, subject: tuple[str, int]) -> None:
         body = self._mine(subject)
@@ -470,7 +497,6 @@ class World:
         self._fix_all(t)
         self._now = max(self._now, t)
         self._release(body)
-        self._open -= 1
         self._send(cmd.ReportClear(assignment_id=assignment_id), t, self._crew(body.unit_id))
         self._settle(body)
 
@@ -506,7 +532,7 @@ class World:
         self._release(body)
         self._halt(body, node, 0.0, float(self.net.lon[node]), float(self.net.lat[node]), t)
         self._send(cmd.TakeOutOfService(unit_id=body.unit_id, reason="mogok"), t, self._crew(body.unit_id))
-        self._later(t + 3600.0, "repaired", body.unit_id)
+        self._later(t + REPAIR_S, "repaired", body.unit_id)
 
     def _on_repaired(self, t: float, unit_id: str) -> None:
         body = self.bodies[unit_id]

@@ -54,8 +54,8 @@ class BestTogether:
         open_needs = list(view.open_needs())
         coming = list(view.coming_needs())
         free = list(view.free_units())
-        if not open_needs and not (coming and free):
-            return ()
+        if not open_needs and not (coming and any(view.units[u].since == view.at for u in free)):
+            return ()  # nobody waits and nobody has just become free: the answer would be the last one
         needs = open_needs[:NEEDS_MAX] + coming
         on_way = sorted({need.coming for need in coming if need.coming is not None})
         pairs = [self._arrivals(view, need, free, on_way, len(needs)) for need in needs]

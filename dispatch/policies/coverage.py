@@ -66,8 +66,9 @@ class Coverage:
         order, self._first = _blocks(demand)
         self._places = [(demand.lon[i], demand.lat[i]) for i in order.tolist()]
         fine = np.array(demand.weight, np.float32)[order]
-        self.weight: Row = np.add.reduceat(fine, self._first, dtype=np.float32)
-        self._share: Row = fine / np.repeat(self.weight, np.diff([*self._first.tolist(), len(order)]))
+        self.weight = np.add.reduceat(fine, self._first).astype(np.float32)
+        counts = np.diff(np.append(self._first, len(order)))
+        self._share = (fine / np.repeat(self.weight, counts)).astype(np.float32)
         self._reach: dict[str, Reach] = {}
         self._rows: dict[tuple[str, float, float], Row] = {}
         self._post_at = [(region.posts[p].lon, region.posts[p].lat) for p in self.post_codes]

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from dispatch.policies.coverage import Coverage, Row, by_group
 from dispatch.policies.view import Move, View
+from geo.kernels import compiled
 
 TOUCHING_S = 20.0
 """A post this near is where the unit stands already; no order is worth a radio call."""
@@ -39,6 +41,63 @@ class MoveUpSettings(msgspec.Struct, frozen=True):
     kappa_coming: float = 0.1
     idle_extra: float = 0.0
     """Gain asked for on top when a crew would have to leave the post it stands at."""
+
+
+@compiled
+def best_moves(
+    here: Any, now: Any, posts: Any, mode_of: Any, share: Any, at_post: Any, barred: Any, extra: Any, room: Any,
+    missed: Any, keep: Any, gain_min: float, out: Any,
+) -> int:  # fmt: skip
+    """Greedy relocations, best first, into `out` rows (unit, post, gain); returns how many.
+
+    Shapes: `here`, `now` (units, B) coverage from where a unit is and from where it is counted at present; `posts`
+    (modes, posts, B); `share` (units, posts) weight of the destination; `room` (posts,) places left; `missed` (B,) demand
+    times the chance that no busy unit covers it. `now`, `at_post`, `barred`, `room` and `missed` are changed.
+    """
+    n, squares = now.shape
+    n_posts = posts.shape[1]
+    for a in range(n):
+        for j in range(squares):
+            missed[j] *= np.float32(1.0) - keep * now[a, j]
+    without = np.empty(squares, np.float32)
+    found = 0
+    while found < len(out):
+        best_gain = gain_min
+        best_a = -1
+        best_p = -1
+        for a in range(n):
+            if barred[a]:
+                continue
+            stay = np.float32(0.0)
+            leave = np.float32(0.0)
+            for j in range(squares):
+                without[j] = keep * missed[j] / (np.float32(1.0) - keep * now[a, j])
+                stay += now[a, j] * without[j]
+                leave += here[a, j] * without[j]
+            rows = posts[mode_of[a]]
+            for p in range(n_posts):
+                if p == at_post[a] or room[p] <= 0:
+                    continue
+                there = np.dot(rows[p], without)
+                gain = share[a, p] * there + (1.0 - share[a, p]) * leave - stay - extra[a]
+                if gain > best_gain:
+                    best_gain, best_a, best_p = gain, a, p
+        if best_a < 0:
+            break
+        a, p = best_a, best_p
+        w = np.float32(share[a, p])
+        row = posts[mode_of[a], p]
+        for j in range(squares):
+            moved = w * row[j] + (np.float32(1.0) - w) * here[a, j]
+            missed[j] *= (np.float32(1.0) - keep * moved) / (np.float32(1.0) - keep * now[a, j])
+            now[a, j] = moved
+        room[p] -= 1
+        room[at_post[a]] += 1
+        at_post[a] = p
+        barred[a] = True
+        out[found, 0], out[found, 1], out[found, 2] = a, p, best_gain
+        found += 1
+    return found
 
 
 class MoveUp:
@@ -75,50 +134,37 @@ class MoveUp:
             ways[a] = coverage.way_to_posts_s(position.lon, position.lat)
             here[a] = coverage.row(position.lon, position.lat, unit.mode)
             now[a] = self._blend(float(ways[a, i]), coverage.posts(unit.mode)[i], here[a])
-        keep = np.float32(1.0 - s.q)
         missed = coverage.weight.copy()
         for row in self._busy_rows(view, group):
             missed *= np.float32(1.0) - row
-        open_share = np.float32(1.0) - keep * now
-        missed *= np.prod(open_share, axis=0)
-        movable = np.array([view.moves_left(u) > 0 for u in free])
-        standing = ways[np.arange(n), at_post] <= TOUCHING_S
-        share = np.exp(-ways / s.patience_s)
+        barred = np.array([view.moves_left(u) <= 0 for u in free])
+        extra = np.where(ways[np.arange(n), at_post] <= TOUCHING_S, s.idle_extra, 0.0)
         taken = np.zeros(len(codes), np.int64)
         for unit in units.values():
             if unit.post is not None and unit.duty_since is not None and unit.assignment_id is None:
                 taken[place[unit.post]] += 1
-        capacity = np.array([view.region.posts[c].capacity for c in codes])
-        modes = [units[u].mode for u in free]
-        moves: list[Move] = []
-        while len(moves) < s.moves_max:
-            without = (keep * missed) / open_share
-            stay = np.einsum("ap,ap->a", now, without)
-            leave = np.einsum("ap,ap->a", here, without)
-            there = np.empty((n, len(codes)))
-            for mode in sorted(set(modes)):
-                rows = [a for a in range(n) if modes[a] == mode]
-                there[rows] = without[rows] @ coverage.posts(mode).T
-            gains = share * there + (1.0 - share) * leave[:, None] - stay[:, None]
-            gains[standing] -= s.idle_extra
-            gains[~movable] = -math.inf
-            gains[:, capacity <= taken] = -math.inf
-            gains[np.arange(n), at_post] = -math.inf
-            best = int(np.argmax(gains))
-            a, p = divmod(best, len(codes))
-            gain = float(gains[a, p])
-            if not gain > s.gain_min:
-                break
-            moved = self._blend(float(ways[a, p]), coverage.posts(modes[a])[p], here[a])
-            missed *= (np.float32(1.0) - keep * moved) / open_share[a]
-            now[a] = moved
-            open_share[a] = np.float32(1.0) - keep * moved
-            taken[p] += 1
-            taken[at_post[a]] -= 1
-            at_post[a] = p
-            movable[a] = False
-            moves.append(Move(unit_id=free[a], post=codes[p], gain=gain))
-        return moves
+        room = np.array([view.region.posts[c].capacity for c in codes]) - taken
+        modes = sorted({units[u].mode for u in free})
+        posts = np.stack([coverage.posts(mode) for mode in modes])
+        mode_of = np.array([modes.index(units[u].mode) for u in free], np.int64)
+        share = np.exp(-ways / s.patience_s)
+        out = np.empty((s.moves_max, 3))
+        found = best_moves(
+            here,
+            now,
+            posts,
+            mode_of,
+            share,
+            at_post,
+            barred,
+            extra,
+            room,
+            missed,
+            np.float32(1.0 - s.q),
+            s.gain_min,
+            out,
+        )
+        return [Move(unit_id=free[int(a)], post=codes[int(p)], gain=float(gain)) for a, p, gain in out[:found].tolist()]
 
     def _blend(self, way_s: float, there: Row, here: Row) -> Row:
         share = np.float32(math.exp(-way_s / self.settings.patience_s))
