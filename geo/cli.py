@@ -7,7 +7,7 @@ import resource
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import numpy as np
 import typer
@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from geo.cities import load_city_csv, load_edge_csv
+from geo.audit import audit
+from geo.cities import load_city_csv, load_edge_csv, read_header, read_rows
 from geo.osm import SUFFIXES, load_osm
 from geo.roads import RoadGraph
 from geo.router import Rejected
@@ -97,7 +98,37 @@ def info(
         _fail(refusal)
 
 
-def _fail(refusal: Rejected) -> None:
+@app.command()
+def check(
+    places: Annotated[
+        Path, typer.Argument(help="CSV dengan kolom name (atau id), lon, lat / CSV with name or id, lon, lat")
+    ],
+    region: Annotated[str, typer.Option(help="Nama wilayah / region name")] = "surabaya",
+) -> None:
+    """Periksa letak pos atau rumah sakit terhadap jalan. / Check posts or hospitals against the roads."""
+    try:
+        graph = RoadGraph.load(cache_file(region))
+        key = next((c for c in ("name", "id") if c in read_header(places)), "name")
+        rows = read_rows(places, (key, "lon", "lat"))
+        findings = audit(graph, [(name, _degrees(lon), _degrees(lat)) for name, lon, lat in rows])
+    except Rejected as refusal:
+        _fail(refusal)
+    for finding in findings:
+        typer.echo(f"{finding.name}: {finding.code}: {finding.detail}")
+    typer.echo(f"{len(rows) - len({f.name for f in findings})} dari {len(rows)} tempat baik / places are well")
+    if findings:
+        raise typer.Exit(1)
+
+
+def _degrees(text: str) -> float:
+    """A number, or nan for an empty or unreadable cell, which the audit then names."""
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
+
+def _fail(refusal: Rejected) -> NoReturn:
     typer.echo(f"Ditolak / refused [{refusal.code}]: {refusal.detail}", err=True)
     sys.exit(1)
 

@@ -50,7 +50,7 @@ class TravelTime:
         """P(travel time <= deadline_s); 0 for a deadline that has passed."""
         if deadline_s <= 0.0:
             return 0.0
-        return float(ndtr(math.log(deadline_s / self.median_s) / self.log_sd))
+        return float(ndtr((math.log(deadline_s) - math.log(self.median_s)) / self.log_sd))
 
     def quantile_s(self, p: float) -> float:
         """The time not exceeded with probability p, 0 < p < 1."""

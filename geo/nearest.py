@@ -15,7 +15,7 @@ import numpy.typing as npt
 from geo import nearest_kernels as kernels
 from geo.grids import IntArray
 from geo.roads import OUTSIDE_M, Attachment, RoadGraph
-from geo.router import LIGHTS, FloatArray, Mode, Rejected, SlotTable
+from geo.router import LIGHTS, Estimate, FloatArray, Mode, Rejected, SlotTable
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -32,6 +32,7 @@ class RoadFleet:
         self.graph = graph
         self.nodes_settled = 0  # crossings settled by the last search: what it cost, for benchmarks and explanations
         self._slots = SlotTable()
+        self._at: dict[str, tuple[float, float]] = {}  # lon, lat of every unit placed, for straight lines
         self._head: IntArray = np.full(graph.n_nodes, -1, np.int32)
         self._chain_units: IntArray = np.zeros(len(graph.chains.first) - 1, np.int32)
         self._turn = 0
@@ -82,6 +83,7 @@ class RoadFleet:
             arc, share = self._arc_under(px, py, heading_deg)
             if arc >= 0:
                 self.place_on_arc(unit_id, arc, share, turn_back=True)
+                self._at[unit_id] = (lon, lat)
                 return Attachment(int(g.arc_to[arc]), 0.0)
         known = unit_id in self
         slot = self._slot(unit_id)
@@ -94,6 +96,7 @@ class RoadFleet:
             if not known:
                 self._slots.vacate(unit_id)
             raise g.outside(lon, lat, offroad_m)
+        self._at[unit_id] = (lon, lat)
         return Attachment(node, offroad_m)
 
     def place_at_node(self, unit_id: str, node: int) -> None:
@@ -129,6 +132,7 @@ class RoadFleet:
     def remove(self, unit_id: str) -> None:
         slot = self._slots.vacate(unit_id)
         if slot is not None:
+            del self._at[unit_id]
             for anchor in (2 * slot, 2 * slot + 1):
                 kernels.unlink(anchor, *self._lists())
 
@@ -168,6 +172,7 @@ class RoadFleet:
         """Hang a unit on (node, arc still to drive or -1, share of it) pairs."""
         if any(not 0 <= node < self.graph.n_nodes for node, _, _ in ways):
             raise Rejected("unknown_node", f"no such node in a graph of {self.graph.n_nodes}")
+        self._at[unit_id] = (float(self.graph.node_lon[ways[0][0]]), float(self.graph.node_lat[ways[0][0]]))
         slot = self._slot(unit_id)
         lists = self._lists()
         for anchor in (2 * slot, 2 * slot + 1):
@@ -225,6 +230,27 @@ class RoadFleet:
         found = [(ids[s], t) for s, t in zip(chosen.tolist(), self._unit_eta[chosen].tolist(), strict=True)]
         found.sort(key=_by_time_then_id)
         return found[:k]
+
+    def nearest_anyhow(
+        self, lon: float, lat: float, k: int | None = 8, mode: Mode = LIGHTS, among: Collection[str] | None = None
+    ) -> list[tuple[str, Estimate]]:
+        """As `nearest`, and where fewer than k units get there by road, the others follow by straight line, marked as such:
+        for an island, a flooded district, a boat. Ascending by time within each kind, road first; k=None for all units.
+        """
+        leg_m = self.graph.attach(lon, lat).offroad_m
+        found = [(unit_id, Estimate(eta_s, "road", leg_m)) for unit_id, eta_s in self.nearest(lon, lat, k, mode, among)]
+        if k is not None and len(found) >= k:
+            return found
+        by_road = {unit_id for unit_id, _ in found}
+        wanted = self._at.keys() if among is None else among
+        straight = self.graph.straight_line
+        rest = [
+            (unit_id, straight.estimate(*self._at[unit_id], lon, lat, mode))
+            for unit_id in wanted
+            if unit_id in self._at and unit_id not in by_road
+        ]
+        rest.sort(key=lambda unit: (unit[1].eta_s, unit[0]))
+        return (found + rest)[:k]
 
 
 def _by_time_then_id(unit: tuple[str, float]) -> tuple[float, str]:

@@ -124,7 +124,7 @@ class RoadGraph:
         self.grid = SnapGrid.build(self.x, self.y, np.flatnonzero(self.node_access).astype(np.int32))
         self.workspace = Workspace(self.n_nodes, self.n_arcs)
         self._offroad_s_per_m = {mode: 3.6 / kmh for mode, kmh in self.offroad_kmh.items()}
-        self._straight = StraightLineRouter(self._straight_line_speeds())
+        self.straight_line = StraightLineRouter(self._straight_line_speeds())
         self._paths: PathFinder | None = None
         self._arc_grid: ArcGrid | None = None
         self.chains = self.strung or Chains.build(
@@ -407,7 +407,7 @@ class RoadGraph:
             eta_s = self.eta_s(lon1, lat1, lon2, lat2, mode)
             if eta_s is not None:
                 return Estimate(eta_s, "road", offroad_m)
-        return self._straight.estimate(lon1, lat1, lon2, lat2, mode)
+        return self.straight_line.estimate(lon1, lat1, lon2, lat2, mode)
 
     def matrix_s(
         self, origins: Sequence[tuple[float, float]], destinations: Sequence[tuple[float, float]], mode: Mode = LIGHTS
@@ -430,7 +430,7 @@ class RoadGraph:
             path = self.paths.node_path(a.node, b.node, mode)
             if path is not None:
                 return self.paths.describe(path, (lon1, lat1), (lon2, lat2), a.offroad_m, b.offroad_m, mode)
-        return self._straight.route(lon1, lat1, lon2, lat2, mode)
+        return self.straight_line.route(lon1, lat1, lon2, lat2, mode)
 
     def warm_up(self) -> None:
         """Load or compile every kernel and build the route search, so that the first call is as fast as any."""

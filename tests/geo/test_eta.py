@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geo.eta import CV_PRIOR, EtaModel, TravelTime, log_sd_of_cv, prior_cv
@@ -37,6 +37,7 @@ def test_prior_is_the_published_variation_and_falls_beyond_its_range() -> None:
     assert EtaModel().travel_time(300.0).cv == pytest.approx(CV_PRIOR)
 
 
+@settings(deadline=None)
 @given(
     eta_s=st.floats(0.0, 1e5), nearer=st.floats(0.0, 1.0), deadline_s=st.floats(-100.0, 1e5), hour=st.integers(0, 23)
 )

@@ -27,6 +27,20 @@ def test_import_then_info_tell_what_is_there(tmp_path: Path, monkeypatch: pytest
     assert "ODbL" in info.output
 
 
+def test_check_names_the_places_that_the_roads_do_not_serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A post in the harbour and one without a position fail the check; the good one is counted."""
+    monkeypatch.setenv("SIAGA_VAR", str(tmp_path))
+    run = CliRunner()
+    assert run.invoke(app, ["import", str(EXTRACTS / "Helsinki.osm.pbf"), "--region", "helsinki"]).exit_code == 0
+    posts = tmp_path / "posts.csv"
+    posts.write_text("name,lon,lat\nKeskus,24.9414,60.1719\nSatama,24.99,60.15\nTyhja,,\n")
+    result = run.invoke(app, ["check", str(posts), "--region", "helsinki"])
+    assert result.exit_code == 1
+    assert "Satama: far_from_road" in result.output
+    assert "Tyhja: bad_coordinates" in result.output
+    assert "1 dari 3" in result.output
+
+
 def test_mistakes_end_with_a_code_and_no_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Missing files, foreign formats and names that would leave the folder are refused in words."""
     monkeypatch.setenv("SIAGA_VAR", str(tmp_path))
