@@ -1,16 +1,46 @@
-"""The SLA's routes: the live summary. Figures come from the one fold in `live.py`."""
+"""The SLA's routes: the live summary, the explanation of one emergency, the late ones, and reports to keep.
+
+Figures come from the one fold in `live.py`. The summary of the same period is computed at most once in `KEPT_S` seconds: a
+room full of screens costs one computation.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated
+import asyncio
+from datetime import date, datetime, timedelta
+from typing import Annotated, Literal
 
 import msgspec
 from aiohttp import web
 
 from dispatch.api.problems import Problem
-from dispatch.api.routes import READERS, Call, Route, json
-from sla.live import SlaFold, Summary
+from dispatch.api.routes import AUDITOR, MANAGER, READERS, SUPERVISOR, Call, Route, json
+from dispatch.region import Region
+from sla.attribution import Attribution, Explanation, LateSummary, summarise
+from sla.calls import CallFigures, call_figures
+from sla.clocks import Noted
+from sla.definition import VERSION
+from sla.dossier import dossier
+from sla.figures import figures
+from sla.groups import days
+from sla.live import OpenIncident, SlaFold, Summary
+from sla.outcome import Outcome
+from sla.pdf import incident_pdf, period_pdf
+from sla.prediction import Budget, budgets
+from sla.report import incident_html, period_html, table, to_csv
+from sla.utilisation import Utilisation
+from sla.warnings import WarningFigures, warning_figures
+
+KEPT_S = 2.0
+LATE_MAX = 500  # one answer; longer periods are for the report
+REPORT_DAYS_MAX = 31  # longer ones take seconds and would hold up the calls: `siaga sla report`
+LINES_SPAN = timedelta(days=2)  # how long after its ring an incident's own lines are looked for
+KEEPERS = frozenset({MANAGER, AUDITOR, SUPERVISOR})
+REPORT_CSP = (
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+)
+"""A report carries its own stylesheet and nothing else: no script, no address."""
+TYPES = {"html": "text/html", "pdf": "application/pdf", "csv": "text/csv"}
 
 
 class PeriodQuery(msgspec.Struct, frozen=True):
@@ -20,24 +50,163 @@ class PeriodQuery(msgspec.Struct, frozen=True):
     until: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 
 
-def routes(fold: SlaFold) -> list[Route]:
+class ReportQuery(msgspec.Struct, frozen=True):
+    """Local days, both included; `last` left out = one day."""
+
+    first: date
+    last: date | None = None
+    format: Literal["html", "pdf", "csv"] = "html"
+
+
+class DossierQuery(msgspec.Struct, frozen=True):
+    format: Literal["html", "pdf"] = "html"
+
+
+class IncidentSla(msgspec.Struct, frozen=True):
+    """One emergency: its row, its phases against their budgets, why it was late, and what was corrected."""
+
+    definition: str
+    outcome: Outcome
+    budgets: list[Budget]
+    open: OpenIncident | None
+    explanation: Explanation | None
+    corrections: list[Noted]
+
+
+class LateResponses(msgspec.Struct, frozen=True):
+    """Late responses of a period, newest first, with their sums."""
+
+    definition: str
+    sums: LateSummary
+    late: list[Explanation]
+    left_off: int
+    warnings: WarningFigures
+    calls: CallFigures
+
+
+def routes(
+    fold: SlaFold,
+    region: Region | None = None,
+    attribution: Attribution | None = None,
+    utilisation: Utilisation | None = None,
+) -> list[Route]:
     """Routes reading this fold."""
+    offset_h = region.utc_offset_h if region is not None else 7.0
+    explain = attribution or Attribution(region, None, offset_h)
+    kept: dict[tuple[datetime | None, datetime | None], tuple[datetime, Summary]] = {}
 
     async def summary(call: Call) -> web.StreamResponse:
-        query = call.query
-        if query.since is not None and query.until is not None and query.since >= query.until:
-            raise Problem("invalid_query", "until", {"why": "until must be after since"})
-        return json(fold.summary(call.services.clock.now(), query.since, query.until))
+        since, until = _period(call.query)
+        now = call.services.clock.now()
+        found = kept.get((since, until))
+        if found is None or not timedelta(0) <= now - found[0] < timedelta(seconds=KEPT_S):
+            for key in [k for k, (at, _) in kept.items() if now - at >= timedelta(seconds=KEPT_S)]:
+                del kept[key]
+            found = kept[since, until] = (now, fold.summary(now, since, until))
+        return json(found[1])
 
-    return [
-        Route(
-            "GET",
-            "/api/v1/sla/summary",
-            summary,
-            "SLA-7 and the figures beside it.",
-            roles=READERS,
-            query=PeriodQuery,
-            answer=Summary,
-            tag="sla",
+    async def incident(call: Call) -> web.StreamResponse:
+        case = fold.timeline.cases.get(call.path("incident_id"))
+        if case is None:
+            raise Problem("unknown_incident", "incident_id")
+        now = call.services.clock.now()
+        return json(
+            IncidentSla(
+                VERSION,
+                fold.outcome(case, now),
+                budgets(case, fold.answered_at(case), now),
+                next((o for o in fold.open_incidents(now) if o.incident_id == case.incident_id), None),
+                explain.explain(case, fold.timeline, now),
+                case.corrections,
+            )
         )
-    ]
+
+    async def late(call: Call) -> web.StreamResponse:
+        since, until = _period(call.query)
+        now = call.services.clock.now()
+        timeline = fold.timeline
+        rows = [r for r in fold.outcomes(now, since, until) if r.verdict == "late"]
+        found = [e for r in rows if (e := explain.explain(timeline.cases[r.incident_id], timeline, now)) is not None]
+        return json(
+            LateResponses(
+                VERSION,
+                summarise(found),
+                found[: -LATE_MAX - 1 : -1],
+                max(0, len(found) - LATE_MAX),
+                warning_figures(timeline, now, since, until),
+                call_figures(timeline.reports.values(), now, since, until),
+            )
+        )
+
+    async def report(call: Call) -> web.StreamResponse:
+        query: ReportQuery = call.query
+        last = query.last or query.first
+        if last < query.first:
+            raise Problem("invalid_query", "last", {"why": "last must not be before first"})
+        if (last - query.first).days >= REPORT_DAYS_MAX:
+            raise Problem("invalid_query", "last", {"why": f"at most {REPORT_DAYS_MAX} days; longer: siaga sla report"})
+        since, until = days(query.first, last, offset_h)
+        now = call.services.clock.now()
+        name = f"sla-{query.first}-{last}"
+        if query.format == "csv":
+            return _file(name, "csv", to_csv(table(fold.outcomes(now, since, until), VERSION)))
+        found = figures(fold, since, until, now, region, utilisation, explain)
+        if query.format == "pdf":  # figures are a frozen copy, so drawing them may take its time elsewhere
+            return _file(name, "pdf", await asyncio.to_thread(period_pdf, found, region))
+        page = await asyncio.to_thread(period_html, found, region)
+        return _file(name, "html", page.encode())
+
+    async def incident_report(call: Call) -> web.StreamResponse:
+        case = fold.timeline.cases.get(call.path("incident_id"))
+        if case is None:
+            raise Problem("unknown_incident", "incident_id")
+        now = call.services.clock.now()
+        cluster = case.cluster()
+        ids = [i for c in cluster for i in (c.incident_id, *c.report_ids, *(leg.assignment_id for leg in c.legs))]
+        start = case.first_ring_at() or case.opened_at or now
+        lines = await call.services.live.journal.about(ids, start - timedelta(seconds=1), start + LINES_SPAN)
+        found = dossier(fold, case.incident_id, lines, now, region, explain)
+        name = f"kejadian-{case.incident_id}"
+        if call.query.format == "pdf":
+            return _file(name, "pdf", await asyncio.to_thread(incident_pdf, found))
+        return _file(name, "html", (await asyncio.to_thread(incident_html, found)).encode())
+
+    def route(path: str, handler: object, text: str, **more: object) -> Route:
+        return Route("GET", path, handler, text, tag="sla", **more)  # type: ignore[arg-type]
+
+    one = "/api/v1/sla/incidents/{incident_id}"
+    return [
+        route(
+            "/api/v1/sla/summary", summary, "SLA-7 and the figures beside it.",
+            roles=READERS, query=PeriodQuery, answer=Summary,
+        ),
+        route(
+            "/api/v1/sla/late", late, "Why each late response was late, with the sums.",
+            roles=READERS, query=PeriodQuery, answer=LateResponses,
+        ),
+        route(one, incident, "One emergency against its clock.", roles=READERS, answer=IncidentSla, statuses=(404,)),
+        route(
+            one + "/report", incident_report, "One emergency as a file.",
+            roles=KEEPERS, query=DossierQuery, content="text/html", statuses=(404,),
+        ),
+        route(
+            "/api/v1/sla/report", report, "The report of a period of days.",
+            roles=KEEPERS, query=ReportQuery, content="text/html",
+        ),
+    ]  # fmt: skip
+
+
+def _period(query: PeriodQuery) -> tuple[datetime | None, datetime | None]:
+    if query.since is not None and query.until is not None and query.since >= query.until:
+        raise Problem("invalid_query", "until", {"why": "until must be after since"})
+    return query.since, query.until
+
+
+def _file(name: str, kind: str, body: bytes) -> web.Response:
+    headers = {
+        "Content-Security-Policy": REPORT_CSP,
+        "Content-Disposition": f'{"inline" if kind == "html" else "attachment"}; filename="{name}.{kind}"',
+        "Cache-Control": "no-store",
+    }
+    charset = None if kind == "pdf" else "utf-8"
+    return web.Response(body=body, content_type=TYPES[kind], charset=charset, headers=headers)

@@ -119,6 +119,7 @@ class Attribution:
         self.region = region
         self.router = router
         self.utc_offset_h = region.utc_offset_h if region is not None else utc_offset_h
+        self._known: dict[str, tuple[Case, int, Explanation]] = {}
         self._posts: Fleet | None = None
         if region is not None and router is not None:
             self._posts = router.fleet()
@@ -130,10 +131,18 @@ class Attribution:
         verdict, why = timeline.verdict(case, now)
         if verdict is not Verdict.LATE:
             return None
+        known = self._known.get(case.incident_id)
+        if known is not None and known[0] is case and known[1] == case.version:
+            return known[2]  # nothing has been recorded since: a late response stays explained
+        made = self._explain(case, timeline, str(why))
+        self._known[case.incident_id] = (case, case.version, made)
+        return made
+
+    def _explain(self, case: Case, timeline: Timeline, why: str) -> Explanation:
         leg, start = case.first_leg(), case.first_ring_at()
         hour = None if start is None else local(start, self.utc_offset_h).hour
         if leg is None or leg.at_scene_at is None or start is None or leg.at_scene_at < start:
-            return self._without_arrival(case, str(why), hour)
+            return self._without_arrival(case, why, hour)
         response_s = (leg.at_scene_at - start) / timedelta(seconds=1)
         late_by_s = response_s - TARGET_S
         found = [*self._before_the_wheels(case, leg, timeline), *self._the_drive(case, leg, timeline, hour)]
@@ -150,9 +159,9 @@ class Attribution:
         enough = [c for c in rows if c.enough and late_by_s > 0]
         decisive = next((c.code for c in enough if c.code not in RESOURCES), enough[0].code if enough else None)
         together = [] if decisive is not None or late_by_s <= 0 else _smallest_set(rows, late_by_s)
-        sentences = whole_sentences(rows, decisive, together, response_s, late_by_s, str(why))
+        sentences = whole_sentences(rows, decisive, together, response_s, late_by_s, why)
         return Explanation(
-            case.incident_id, VERSION, str(why), case.settled_kind or case.kind, case.settled_zone or case.zone, hour,
+            case.incident_id, VERSION, why, case.settled_kind or case.kind, case.settled_zone or case.zone, hour,
             self._home_post(case), leg.unit_id, response_s, late_by_s, rows, decisive, together,
             self.router is None or self.router.approximate, *sentences,
         )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +27,7 @@ from sla.attribution import Attribution, summarise
 from sla.definition import TARGET_S, VERSION
 from sla.dossier import dossier
 from sla.figures import Figures, figures
+from sla.groups import days
 from sla.live import SlaFold
 from sla.pdf import incident_pdf, period_pdf
 from sla.report import incident_html, period_html, table, to_csv, to_parquet
@@ -111,16 +112,6 @@ def _router(region: Region, var: Path) -> Router:
         except RoadsRejected as refusal:
             typer.echo(f"jalan tidak terbaca / roads unusable: {refusal}", err=True)
     return StraightLineRouter()
-
-
-def days(first: date, last: date, utc_offset_h: float) -> tuple[datetime, datetime]:
-    """Local calendar days [first, last] as instants. Raises Rejected when they are the wrong way round."""
-    if last < first:
-        raise Rejected("period_reversed", "to", first=first.isoformat(), last=last.isoformat())
-    shift = timedelta(hours=utc_offset_h)
-    start = datetime(first.year, first.month, first.day, tzinfo=UTC) - shift
-    end = datetime(last.year, last.month, last.day, tzinfo=UTC) - shift + timedelta(days=1)
-    return start, end
 
 
 def _load(journal: Path | None, dsn: str, pack: Path, var: Path) -> _Loaded:

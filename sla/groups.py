@@ -7,16 +7,27 @@ came) stand in a group of their own, so that groups always sum to the whole.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 
+from dispatch.model import Rejected
 from sla.outcome import Outcome
 from sla.statistics import Quantiles, Share, quantiles, share
 
 UNKNOWN = "-"
 SHIFTS: tuple[tuple[str, int, int], ...] = (("pagi", 7, 14), ("sore", 14, 21), ("malam", 21, 7))
 """Three-shift roster of Indonesian hospitals and posts: morning, evening, night. [unverified for 112: configuration]"""
+
+
+def days(first: date, last: date, utc_offset_h: float) -> tuple[datetime, datetime]:
+    """Local calendar days [first, last] as instants. Raises Rejected when they are the wrong way round."""
+    if last < first:
+        raise Rejected("period_reversed", "to", first=first.isoformat(), last=last.isoformat())
+    shift = timedelta(hours=utc_offset_h)
+    start = datetime(first.year, first.month, first.day, tzinfo=UTC) - shift
+    end = datetime(last.year, last.month, last.day, tzinfo=UTC) - shift + timedelta(days=1)
+    return start, end
 
 
 class Group(msgspec.Struct, frozen=True):

@@ -9,6 +9,7 @@ or broken. After a restart the fold re-reads the journal and the counters come b
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
@@ -31,6 +32,9 @@ ANSWER_BUCKETS_S = (2, 5, 10, 15, 20, 30, 60, 120, 300)
 SPIKE_DAYS = 30
 SHARE_DAYS = 30
 SLOW_EVERY = timedelta(minutes=1)  # figures over 30 days are recomputed this often, not at every scrape
+
+
+_registered: weakref.WeakValueDictionary[tuple[CollectorRegistry, str], SlaMetrics] = weakref.WeakValueDictionary()
 
 
 class SlaMetrics:
@@ -110,6 +114,10 @@ class SlaMetrics:
         self.breaches.labels(region)
         self.odd.labels(region, "clock_ran_back").set(0)
         fold.timeline.settled_hook = self._case_settled
+        previous = _registered.get((registry, region))
+        if previous is not None:  # a server started again in this process: its figures replace the old one's
+            registry.unregister(previous)
+        _registered[registry, region] = self
         registry.register(self)
 
     # --- feeding

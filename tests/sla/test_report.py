@@ -16,10 +16,11 @@ from dispatch import events as ev
 from dispatch.events import Entry
 from dispatch.model import Caller, Channel, Rejected
 from dispatch.pack import load
-from sla.cli import app, days
+from sla.cli import app
 from sla.dossier import Dossier, dossier, say
 from sla.drawing import control_chart, phase_bars
 from sla.figures import Figures, figures
+from sla.groups import days
 from sla.live import SlaFold
 from sla.pdf import incident_pdf, latin, period_pdf
 from sla.report import COLUMNS, incident_html, period_html, table, to_csv, to_parquet

@@ -1,0 +1,44 @@
+"""The whole of this room for one region, as a server holds it: one object, fed with every published entry.
+
+room = SlaRoom(region, router, clock.now, var / "laporan")
+room.apply(entry)            # every durable entry, in order, from the first line of the journal
+room.routes()                # for the server's route table
+room.reporter.tick(now)      # every minute or so: writes a report that is due
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from dispatch.api.routes import Route
+from dispatch.events import Entry
+from dispatch.region import Region
+from geo.router import Router
+from sla import api
+from sla.attribution import Attribution
+from sla.live import SlaFold
+from sla.metrics import SlaMetrics
+from sla.schedule import Reporter
+from sla.utilisation import Utilisation
+
+
+class SlaRoom:
+    """Fold, utilisation, metrics, explanations and reports of one region."""
+
+    def __init__(self, region: Region, router: Router | None, now: Callable[[], datetime], reports: Path) -> None:
+        self.fold = SlaFold.of(region)
+        self.utilisation = Utilisation.of(region)
+        self.attribution = Attribution(region, router)
+        self.metrics = SlaMetrics(self.fold, region.code, now, self.utilisation)
+        self.reporter = Reporter(self.fold, region, reports, self.utilisation, self.attribution)
+        self.region = region
+
+    def apply(self, entry: Entry) -> None:
+        """A few microseconds. `metrics.observe` feeds the utilisation too."""
+        self.fold.apply(entry)
+        self.metrics.observe(entry)
+
+    def routes(self) -> list[Route]:
+        return api.routes(self.fold, self.region, self.attribution, self.utilisation)
