@@ -53,7 +53,7 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 1200,
-    rollupOptions: { input: Object.fromEntries(APPS.map((app) => [app, here(`./${app}.html`)])) },
+    rollupOptions: { checks: { pluginTimings: false }, input: Object.fromEntries(APPS.map((app) => [app, here(`./${app}.html`)])) },
   },
   worker: { format: "es" },
   server: {

@@ -172,7 +172,61 @@ def awak(browser: Browser, base: str, sizes: list[str], themes: list[str], user:
         page.context.close()
 
 
-VIEWS = {"konsol": konsol, "awak": awak}
+def publik(browser: Browser, base: str, sizes: list[str], themes: list[str], user: str, password: str) -> None:
+    for size in sizes:
+        if size == "wall":
+            continue
+        for theme in themes:
+            page = open_page(browser, size, theme)
+            page.goto(f"{base}/")
+            page.wait_for_selector("h1")
+            shoot(page, f"publik-{size}-{theme}")
+            page.context.close()
+
+
+def lapor(browser: Browser, base: str, sizes: list[str], themes: list[str], user: str, password: str) -> None:
+    for theme in themes:
+        page = open_page(browser, "phone", theme)
+        page.goto(f"{base}/lapor")
+        page.wait_for_selector(".kinds .btn")
+        page.fill("#l-text", "motor tabrakan, satu orang luka di kaki")
+        page.wait_for_timeout(900)
+        page.locator(".kinds .btn").first.click()
+        page.wait_for_timeout(500)
+        shoot(page, f"lapor-{theme}")
+        page.locator(".send").click()
+        page.wait_for_selector(".steps")
+        page.wait_for_timeout(1500)
+        shoot(page, f"lapor-status-{theme}")
+        page.context.close()
+
+
+def dasbor(browser: Browser, base: str, sizes: list[str], themes: list[str], user: str, password: str) -> None:
+    for size in sizes:
+        if size == "wall":
+            continue
+        for theme in themes:
+            page = open_page(browser, size, theme)
+            sign_in(page, base, "/dasbor?masa=30d", "manager" if user == "dispatcher" else user, password)
+            page.wait_for_selector(".card .figure")
+            shoot(page, f"dasbor-{size}-{theme}")
+            page.context.close()
+
+
+def dinding(browser: Browser, base: str, sizes: list[str], themes: list[str], user: str, password: str) -> None:
+    for size in sizes:
+        if size in ("1366", "phone"):
+            continue
+        page = open_page(browser, size, "night")
+        sign_in(page, base, "/dinding", user, password)
+        page.wait_for_selector(".worst article, .worst .calm")
+        page.wait_for_selector(".map canvas.overlay")
+        page.wait_for_timeout(6000 if size == "wall" else 3500)  # the map settles; nothing in the page tells when
+        shoot(page, f"dinding-{size}-night")
+        page.context.close()
+
+
+VIEWS = {"konsol": konsol, "awak": awak, "publik": publik, "lapor": lapor, "dasbor": dasbor, "dinding": dinding}
 
 
 def main() -> None:

@@ -5,9 +5,10 @@ import { dangerOf, isComing, type Danger } from "../lib/danger";
 import { L } from "../lib/lang.svelte";
 import { Live } from "../lib/live.svelte";
 import { nextOrder } from "../lib/order";
+import { reversePlace } from "../lib/places";
 import { loadRegion } from "../lib/region";
 import { play } from "../lib/sound";
-import type { Account, Assignment, Entry, Incident, Recommendation, Region, Report, Unit } from "../lib/types";
+import type { Account, Assignment, Entry, Incident, Place, Recommendation, Region, Report, Unit } from "../lib/types";
 import type { Order } from "./commandline";
 import { capabilityName, kindName, shortId } from "./words";
 
@@ -49,6 +50,8 @@ export interface Next {
 const TOAST_MS = 9000;
 /** A new row keeps its mark this long, or until it is opened. */
 const NEW_MARK_MS = 40_000;
+/** Look-ups of place names under way at once: names are worth less than everything else on the line. */
+const NAMING_MAX = 3;
 const OPEN = new Set(["waiting", "dispatched", "on_scene"]);
 /** Ring again this often while something waits for a person. */
 const REPEAT_MS = 6000;
@@ -191,6 +194,25 @@ export class Desk {
         .toLowerCase()
         .includes(text) || row.active.some((a) => a.unit_id.toLowerCase().includes(text))
     );
+  }
+
+  #addresses = $state.raw(new Map<string, string>());
+  #naming = new Set<string>();
+
+  /** What a place is called. Phones send bare positions: those are looked up once, a few at a time. */
+  placeName(place: Place): string {
+    if (place.address) return place.address;
+    const key = `${place.lon.toFixed(5)},${place.lat.toFixed(5)}`;
+    const known = this.#addresses.get(key);
+    if (known === undefined && !this.#naming.has(key) && this.#naming.size < NAMING_MAX) {
+      this.#naming.add(key);
+      void reversePlace(place).then((name) => {
+        this.#naming.delete(key);
+        const next = new Map([...this.#addresses].slice(-500));
+        this.#addresses = next.set(key, name);
+      });
+    }
+    return known ?? "";
   }
 
   // --- selection

@@ -18,7 +18,7 @@ export const zoneName = (region: Region | null, code: string | null | undefined)
 export function capabilityName(code: string, region: Region | null): string {
   return code
     .split("|")
-    .map((c) => named(region?.capabilities[c], c.replaceAll("_", " ")).toLowerCase())
+    .map((c) => named(region?.capabilities[c], c.replaceAll("_", " ")))
     .join(L(" atau ", " or "));
 }
 
