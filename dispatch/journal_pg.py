@@ -198,7 +198,8 @@ class PostgresJournal:
 
     async def about(self, ids: list[str], since: datetime, until: datetime) -> list[Entry]:
         """Lines whose subject is one of `ids` (incident, assignment, report or unit), at most ABOUT_LINES_MAX."""
-        rows = await self._fetch(SQL["read_lines_about"], self.region, since, until, ids, ABOUT_LINES_MAX)
+        patterns = [f'%"{subject}"%' for subject in ids]
+        rows = await self._fetch(SQL["read_lines_about"], self.region, since, until, ids, ABOUT_LINES_MAX, patterns)
         return [entry_of(self.region, row) for row in rows]
 
     async def save_snapshot(self, seq: int, at: datetime, body: bytes) -> None:

@@ -57,18 +57,25 @@ async def a_shift(writer: Writer, seed: int, steps: int = 300) -> None:
     for unit_id in engine.region.units:
         writer.step(co.StartDuty(unit_id=unit_id), 0, crew(unit_id))
     for _ in range(steps):
-        seconds += dice.choice([1, 10, 60, 300])
+        seconds += dice.choice([1, 3, 10, 20])
         while (due := engine.next_deadline()) is not None and due <= after(seconds):
             engine.step(co.Wake(), due, into=writer.pending)
         state = engine.state
-        incident = dice.choice(sorted(state.incidents)) if state.incidents else "none"
+        incident = dice.choice(sorted(state.open_ids or state.incidents)) if state.incidents else "none"
         other = dice.choice(sorted(state.incidents)) if state.incidents else "none"
-        job = dice.choice(sorted(state.assignments)) if state.assignments else "none"
+        job = dice.choice(sorted(state.active_ids or state.assignments)) if state.assignments else "none"
         unit = dice.choice(sorted(engine.region.units))
         filed = dice.choice(sorted(state.reports)) if state.reports else "none"
         holder = crew(state.assignments[job].unit_id) if job != "none" else crew(unit)
         command, actor = dice.choice(
             [
+                (co.AcknowledgeJob(assignment_id=job), holder),
+                (co.AcknowledgeJob(assignment_id=job), holder),
+                (co.ReportEnRoute(assignment_id=job), holder),
+                (co.ReportAtScene(assignment_id=job), holder),
+                (co.ReportClear(assignment_id=job), holder),
+                (co.ReturnToService(unit_id=unit), crew(unit)),
+                (co.ReturnToService(unit_id=unit), crew(unit)),
                 (report(dice.choice(sorted(engine.region.kinds)), dice.uniform(0, 0.03), dice.uniform(0, 0.01)), TAKER),
                 (report("medis", dice.uniform(0, 0.03)), TAKER),
                 (co.PresentCall(call_id=f"c{seconds}", phone="+62 31 0000 112"), TAKER),
