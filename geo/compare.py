@@ -51,7 +51,7 @@ class Comparison:
     def text(self) -> str:
         """The figures for a terminal, one line a band."""
         lines = [
-            f"{self.trips:,} trips ({self.unreachable} not routable): travel-time error median {self.median:.1%}, "
+            f"{self.trips:,} trips ({self.unreachable} not routable): error median {self.median:.1%}, "
             f"p90 {self.p90:.1%}, bias {self.bias:+.1%}"
         ]
         for b in self.bands:

@@ -6,10 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
-from geo.places_cli import app
+from geo.network import build_network
+from geo.places_cli import app, compare_roads
 from geo.places_pack import open_map, places_file
+from geo.places_tables import Facts
 
 PACK = Path(__file__).resolve().parents[2] / "regions" / "surabaya"
 run = CliRunner()
@@ -76,3 +79,15 @@ def test_a_pack_without_streets_or_villages_still_opens(tmp_path: Path) -> None:
     assert opened.kecamatan_of(115.28, -8.60) == "51.04.01"
     assert opened.gazetteer.search("kec sukawati")[0].kind == "kecamatan"
     assert opened.tiles.style()["version"] == 8
+
+
+def test_the_built_in_network_is_compared_with_an_imported_one(var: Path) -> None:
+    """Against itself the error is nought; a missing file is refused."""
+    roads = typer.Typer()
+    roads.command()(compare_roads)
+    file = var / "same.roads"
+    build_network(Facts.read(PACK), "surabaya").save(file)
+    done = run.invoke(roads, [str(file), "--trips", "10"])
+    assert done.exit_code == 0, done.output
+    assert done.output.count("10 trips (0 not routable): error median 0.0%") == 2
+    assert run.invoke(roads, [str(var / "none.roads")]).exit_code == 1
