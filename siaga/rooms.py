@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,7 @@ from dispatch.region import Region
 from geo.places_pack import open_map
 from geo.roads import RoadGraph
 from geo.router import Router
-from sla import api as sla_api
-from sla.live import SlaFold
+from sla.room import SlaRoom
 
 log = logging.getLogger("siaga.rooms")
 
@@ -25,12 +25,17 @@ SLICE = 500
 """Journal lines folded before others get a turn: about 5 ms."""
 
 
+REPORTS_EVERY_S = 60.0
+"""How often a due report is looked for."""
+
+
 class Rooms:
     """Made once at start; told of every published batch, and catching up with the past in the background."""
 
-    def __init__(self, region: Region, router: Router, pack: Path, var: Path) -> None:
+    def __init__(self, region: Region, router: Router, pack: Path, var: Path, now: Callable[[], datetime]) -> None:
         self.region = region
-        self.sla = SlaFold.of(region)
+        self._now = now
+        self.sla = SlaRoom(region, router, now, var / "laporan")
         self.caught_up = False
         self._waiting: list[Entry] = []
         self.map = open_map(pack, region.code, router if isinstance(router, RoadGraph) else None, var)
@@ -65,6 +70,18 @@ class Rooms:
         self._waiting = []
         self.caught_up = True
         log.info("sla caught up lines=%d", count)
+        await self._write_reports()
+
+    async def _write_reports(self) -> None:
+        """Yesterday's and last month's report, each once, drawn in a thread; runs until cancelled."""
+        while True:
+            job = self.sla.reporter.next_job(self._now())
+            if job is not None:
+                await asyncio.to_thread(job)
+            await asyncio.sleep(REPORTS_EVERY_S)
 
     def routes(self) -> list[Route]:
-        return [*sla_api.routes(self.sla), *boards.routes(boards.Boards(self.sla, self.region))]
+        return [
+            *self.sla.routes(),
+            *boards.routes(boards.Boards(self.sla.fold, self.region, self.sla.attribution)),
+        ]

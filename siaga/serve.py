@@ -128,7 +128,7 @@ class Server:
             self.partner_token = await accounts.issue_token(Role.PARTNER, "exchange", "demo", "system:siaga", demo=True)
         else:
             accounts.refuse_demo()
-        rooms = Rooms(region, router, config.pack, config.var)
+        rooms = Rooms(region, router, config.pack, config.var, self.clock.now)
         self.rooms = rooms
         policy = self.policy if self.policy is not None else registry.make(region.policy, region, router)
         live = Live(region, router, journal, self.clock, policy, rooms.zone_of)

@@ -6,8 +6,10 @@ that is asked every minute writes each report once.
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -15,9 +17,10 @@ from typing import NamedTuple
 from dispatch.region import Region
 from sla.attribution import Attribution
 from sla.definition import VERSION
-from sla.figures import figures
+from sla.figures import Figures, figures
 from sla.groups import local
 from sla.live import SlaFold
+from sla.outcome import Outcome
 from sla.pdf import period_pdf
 from sla.report import period_html, table, to_csv
 from sla.utilisation import Utilisation
@@ -71,31 +74,37 @@ class Reporter:
         self.utilisation = utilisation
         self.attribution = attribution
 
-    def tick(self, now: datetime) -> list[Path]:
-        """Make at most one missing report (a second or so of work) and return its files; call again for the next."""
+    def next_job(self, now: datetime) -> Callable[[], list[Path]] | None:
+        """The next missing report, its figures computed; calling the job draws and writes it, in any thread."""
         timeline = self.fold.timeline
         began_at = min(
             (c.opened_ring_at for c in timeline.cases.values() if c.opened_ring_at is not None), default=None
         )
         for item in due(now, self.region.utc_offset_h, began_at):
             if not (self.folder / f"{item.stem}.html").exists():
-                return self._make(item, now)
-        return []
+                found = figures(self.fold, item.since, item.until, now, self.region, self.utilisation, self.attribution)
+                rows = self.fold.outcomes(now, item.since, item.until)
+                return functools.partial(self._write, item.stem, found, rows)
+        return None
 
-    def _make(self, item: Due, now: datetime) -> list[Path]:
-        found = figures(self.fold, item.since, item.until, now, self.region, self.utilisation, self.attribution)
+    def tick(self, now: datetime) -> list[Path]:
+        """Make at most one missing report and return its files; call again for the next."""
+        job = self.next_job(now)
+        return [] if job is None else job()
+
+    def _write(self, stem: str, found: Figures, rows: list[Outcome]) -> list[Path]:
         self.folder.mkdir(parents=True, exist_ok=True)
         bodies = {
-            "csv": to_csv(table(self.fold.outcomes(now, item.since, item.until), VERSION)),
+            "csv": to_csv(table(rows, VERSION)),
             "pdf": period_pdf(found, self.region),
             "html": period_html(found, self.region).encode(),
         }
         written = []
         for kind, body in bodies.items():
-            path = self.folder / f"{item.stem}.{kind}"
+            path = self.folder / f"{stem}.{kind}"
             half = path.with_suffix(f".{kind}.part")
             half.write_bytes(body)
             os.replace(half, path)
             written.append(path)
-        log.info("report written stem=%s n=%d", item.stem, found.summary.headline.n)
+        log.info("report written stem=%s n=%d", stem, found.summary.headline.n)
         return written
