@@ -55,7 +55,7 @@ RIVER_WIDTH_M = 20.0  # wider water stops main roads too unless a bridge is type
 BRIDGE_REACH_M = 130.0  # a typed bridge serves roads and lanes this near
 SPACING_MIN_M, SPACING_MAX_M = 92.0, 260.0
 # Junctions per km2 against people per km2, fitted on the data pack's real junctions by kelurahan: 0.424 p^0.645 (r 0.74),
-# thinned to a third: a lattice needs no node at every bend.
+# thinned to four tenths: a lattice needs no node at every bend.
 JUNCTION_FACTOR, JUNCTION_POWER, JUNCTION_SHARE = 0.424, 0.645, 0.42
 
 
