@@ -115,6 +115,15 @@ async def apply_grants(connection: asyncpg.Connection, rooms: tuple[str, ...] = 
     False when this database user may not make roles and nobody has made them: the server then works as the owner,
     and only the triggers protect the journal. `siaga doctor` should say so.
     """
+    # Two nodes that start at once must not grant at once: PostgreSQL answers "tuple concurrently updated".
+    await connection.execute(SQL["lock_migrations"])
+    try:
+        return await _make_roles(connection) and await _grant(connection, rooms)
+    finally:
+        await connection.execute(SQL["unlock_migrations"])
+
+
+async def _make_roles(connection: asyncpg.Connection) -> bool:
     for role in (APP_ROLE, READER_ROLE):
         if await connection.fetchval(SQL["role_exists"], role):
             continue
@@ -126,6 +135,10 @@ async def apply_grants(connection: asyncpg.Connection, rooms: tuple[str, ...] = 
         except asyncpg.InsufficientPrivilegeError:
             log.warning("this database user may not create roles; working without least-privilege roles")
             return False
+    return True
+
+
+async def _grant(connection: asyncpg.Connection, rooms: tuple[str, ...]) -> bool:
     try:
         async with connection.transaction():
             for room in rooms:

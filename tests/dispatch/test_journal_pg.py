@@ -287,6 +287,22 @@ async def test_positions_are_kept_by_day_and_dropped_by_age(database: str, pool:
     await owner.close()
 
 
+async def test_fixes_of_a_day_nobody_prepared_move_into_it_later(database: str, pool: asyncpg.Pool) -> None:
+    """Housekeeping that starts late neither fails nor loses: the day's partition takes over what lay in the net."""
+    journal = PostgresJournal(pool)
+    await journal.open("sby")
+    days = [T0 - timedelta(days=40), T0, T0 + timedelta(hours=1), T0 + timedelta(days=1)]
+    await journal.append_positions(
+        [("A-01", Position(lon=112.7, lat=-7.2, fixed_at=at, received_at=at)) for at in days]
+    )
+    for _ in range(2):
+        await journal.prune(T0 + timedelta(hours=2))
+    owner = await connect(database, role=None)
+    parts = await owner.fetch("SELECT tableoid::regclass::text AS part, count(*) FROM position GROUP BY 1 ORDER BY 1")
+    assert [tuple(r) for r in parts] == [("position_20260301", 2), ("position_20260302", 1)]
+    await owner.close()
+
+
 async def test_old_answers_are_pruned(pool: asyncpg.Pool) -> None:
     """Idempotency answers live as long as a phone may stay offline, not for ever."""
     journal = PostgresJournal(pool)

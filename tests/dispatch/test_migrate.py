@@ -99,6 +99,18 @@ async def test_processes_that_start_together_migrate_once(cluster: EmbeddedPostg
         await connection.close()
 
 
+async def test_nodes_that_start_together_grant_without_tripping(
+    cluster: EmbeddedPostgres, empty: asyncpg.Connection
+) -> None:
+    """Every node applies the grants at its start, several at the same moment."""
+    await migrate(empty)
+    nodes = [await connect(cluster.dsn("bare"), role=None) for _ in range(6)]
+    for _ in range(3):
+        assert await asyncio.gather(*(apply_grants(n) for n in nodes)) == [True] * 6
+    for node in nodes:
+        await node.close()
+
+
 async def test_a_database_user_who_may_not_make_roles_can_still_own_the_schema(
     cluster: EmbeddedPostgres, empty: asyncpg.Connection
 ) -> None:
