@@ -130,6 +130,11 @@ def bench_nearest(graph: RoadGraph, queries: int) -> tuple[list[Line], int]:
     fleet.nearest(*some[0], K, LIGHTS, half)
     filtered = timed_us([partial(fleet.nearest, *p, K, LIGHTS, half) for p in some])
     lines.append(line(f"{K} nearest among a prepared half of them", filtered, "", "all units", mine, "us"))
+    crew = [f"U{i:05}" for i in range(0, UNITS, UNITS // 20)]
+    every = timed_us([partial(fleet.nearest, *p, None, LIGHTS, crew) for p in some])
+    lines.append(
+        line("every one of a list of 20 units, as a plan asks", every, "", "exhaustive Dijkstra", exhaustive, "us")
+    )
     for units in (50, 5_000):
         other = fleet_of(graph, units, rng)
         us = timed_us([partial(other.nearest, *p, K, LIGHTS) for p in some])
