@@ -55,7 +55,9 @@ def load_osm(file: str | Path, region: str = "", progress: Progress = _silent) -
     try:
         ways = _read_ways(file, progress)
     except osmium.InvalidLocationError as error:
-        raise Rejected("wrong_projection", f"{file} is not in WGS84 degrees ({error}); reproject to EPSG:4326") from None
+        raise Rejected(
+            "wrong_projection", f"{file} is not in WGS84 degrees ({error}); reproject to EPSG:4326"
+        ) from None
     except (RuntimeError, ValueError, OSError) as error:  # osmium reports damage as RuntimeError
         raise Rejected("bad_osm", f"{file} cannot be read as OpenStreetMap data: {error}") from None
     progress("graph", 0, None)
