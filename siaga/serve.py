@@ -24,6 +24,7 @@ from dispatch.app import make_app
 from dispatch.classify import Classifier
 from dispatch.clock import Clock, SystemClock
 from dispatch.database import APP_ROLE, connect, create_pool
+from dispatch.housekeeping import keep_house
 from dispatch.journal_pg import PostgresJournal
 from dispatch.live import Live
 from dispatch.migrate import apply_grants, check_schema, migrate
@@ -118,7 +119,8 @@ class Server:
         election = PostgresElection(config.dsn, region.code, pool)
         self._stack.push_async_callback(election.close)
         spool = FileDisk(config.var / "spool" / f"{region.code}.spool")
-        journal = SpoolingJournal(PostgresJournal(pool), spool, election.leave_orphans)
+        lines = PostgresJournal(pool)
+        journal = SpoolingJournal(lines, spool, election.leave_orphans)
         self._stack.push_async_callback(journal.close)
         accounts = Accounts(PostgresAccounts(pool), self.clock, allow_demo=config.demo)
         await accounts.refresh()
@@ -160,6 +162,8 @@ class Server:
         self._stack.push_async_callback(runner.cleanup)
         refresh = asyncio.create_task(_refresh(accounts), name="accounts")
         self._stack.push_async_callback(_end, refresh)
+        house = asyncio.create_task(keep_house(lines, accounts.store, self.clock), name="housekeeping")
+        self._stack.push_async_callback(_end, house)
         site = web.TCPSite(runner, config.host, config.port)
         await site.start()
         port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
