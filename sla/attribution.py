@@ -18,6 +18,9 @@ sentence years later. Each counterfactual changes one thing and leaves the rest 
 | road | the drive taken as long as predicted | the prediction at assignment |
 | signal | the arrival been received when the device stamped it | the device's own clock |
 
+The two that need a unit which was not there are asked of the engine itself (`replay.py`): the decision is rebuilt with the free
+units of that moment and repeated with one unit more. Where it cannot be rebuilt, turnout plus road time stand in.
+
 Savings of different steps add; those of the four that replace the drive do not, so a set of remedies takes the best of them.
 """
 
@@ -28,16 +31,19 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from dispatch.region import Region
+from dispatch.region import Post, Region, UnitSpec
 from geo.router import Fleet, Router
 from sla.clocks import Case, Leg
 from sla.definition import TARGET_S, VERSION, Verdict
 from sla.groups import UNKNOWN, local
 from sla.outcome import PHASE_BUDGET_S, phases
+from sla.replay import Extra, Replay
 from sla.sentences import no_arrival_sentences, whole_sentences
 from sla.timeline import Timeline
 
 TURNOUT_S = 60.0  # NFPA 1710, where the pack does not know the vehicle
+ONE_MORE = "tambahan"
+"""Id of the unit that does not exist, in a replay."""
 NIGHT = (22, 6)  # local hours in which crews sleep; the engine's own
 MIN_SAVING_S = 1.0  # less is noise of stamping
 DRIVES = frozenset({"choice", "unit_free", "post", "road"})
@@ -121,10 +127,12 @@ class Attribution:
         self.utc_offset_h = region.utc_offset_h if region is not None else utc_offset_h
         self._known: dict[str, tuple[Case, int, Explanation]] = {}
         self._posts: Fleet | None = None
+        self._replay: Replay | None = None
         if region is not None and router is not None:
             self._posts = router.fleet()
             for post in region.posts.values():
                 self._posts.place(post.code, post.lon, post.lat)
+            self._replay = Replay(region, router)
 
     def explain(self, case: Case, timeline: Timeline, now: datetime | None = None) -> Explanation | None:
         """The explanation of a late response; None when it was not late."""
@@ -251,37 +259,50 @@ class Attribution:
         region, posts = self.region, self._posts
         if region is None or posts is None or case.lon_lat is None or leg.assigned_at is None:
             return []
-        found: list[tuple[str, float, float, float, str | None, str | None]] = []
         mode = region.unit_types[region.units[leg.unit_id].unit_type].mode if leg.unit_id in region.units else "lights"
         reach: Mapping[str, float] = dict(posts.nearest(*case.lon_lat, None, mode))
-        if reach:
-            best = min(reach, key=lambda code: (reach[code], code))
-            with_post_s = self._turnout_s(leg.unit_id, leg.assigned_at) + reach[best]
-            found.append(("post", eta_s - with_post_s, eta_s, with_post_s, best, region.posts[best].name))
+        if not reach:
+            return []
+        again = None if self._replay is None else self._replay.same(case)
+        found: list[tuple[str, float, float, float, str | None, str | None]] = []
+
+        def with_unit(code: str, unit: UnitSpec, post: Post, subject: str) -> None:
+            """What a free unit of this kind at this post would have saved: by the engine itself where it can be asked."""
+            with_it_s = self._turnout_s(unit.unit_id, leg.assigned_at, unit.unit_type) + reach[post.code]
+            took_s = eta_s
+            if again is not None and self._replay is not None:
+                decided = self._replay.decide(case, Extra(unit.unit_id, unit.unit_type, post.lon, post.lat, post.code))
+                if decided is not None:
+                    took_s, with_it_s = again.eta_s, decided.eta_s
+            found.append((code, took_s - with_it_s, took_s, with_it_s, subject, post.name))
+
+        best = min(reach, key=lambda code: (reach[code], code))
+        if leg.unit_id in region.units:
+            like = region.units[leg.unit_id]
+            with_unit("post", UnitSpec(ONE_MORE, like.unit_type, like.agency, best), region.posts[best], best)
         wanted = case.root().wanted
-        busy: tuple[float, str, str] | None = None
+        busy: tuple[float, str] | None = None
         for unit in region.units.values():
             kind = region.unit_types[unit.unit_type]
             if unit.unit_id == leg.unit_id or unit.home_post not in reach:
                 continue
             if wanted and wanted.isdisjoint(kind.capabilities):
                 continue
-            if not busy_at(timeline, unit.unit_id, leg.assigned_at, case.incident_id):
-                continue
-            candidate = (
-                self._turnout_s(unit.unit_id, leg.assigned_at) + reach[unit.home_post],
-                unit.unit_id,
-                unit.home_post,
-            )
-            busy = candidate if busy is None else min(busy, candidate)
+            if busy_at(timeline, unit.unit_id, leg.assigned_at, case.incident_id):
+                candidate = (self._turnout_s(unit.unit_id, leg.assigned_at) + reach[unit.home_post], unit.unit_id)
+                busy = candidate if busy is None else min(busy, candidate)
         if busy is not None:
-            found.append(("unit_free", eta_s - busy[0], eta_s, busy[0], busy[1], region.posts[busy[2]].name))
+            unit = region.units[busy[1]]
+            with_unit("unit_free", unit, region.posts[unit.home_post], unit.unit_id)
         return found
 
-    def _turnout_s(self, unit_id: str, at: datetime | None) -> float:
-        if self.region is None or unit_id not in self.region.units or at is None:
+    def _turnout_s(self, unit_id: str, at: datetime | None, unit_type: str | None = None) -> float:
+        region = self.region
+        if region is not None and unit_type is None and unit_id in region.units:
+            unit_type = region.units[unit_id].unit_type
+        if region is None or unit_type is None or at is None:
             return TURNOUT_S
-        kind = self.region.unit_types[self.region.units[unit_id].unit_type]
+        kind = region.unit_types[unit_type]
         hour = local(at, self.utc_offset_h).hour
         return kind.turnout_night_s if hour >= NIGHT[0] or hour < NIGHT[1] else kind.turnout_day_s
 

@@ -184,6 +184,8 @@ class Case:
         "merged_into",
         "mode",
         "opened_at",
+        "opened_kind",
+        "opened_priority",
         "opened_ring_at",
         "plan",
         "priority",
@@ -212,7 +214,8 @@ class Case:
         self.deadline_at = None if ring_at is None else ring_at + TARGET
         self.priority = 3
         self.highest_priority = 3
-        self.kind = ""
+        self.kind = self.opened_kind = ""
+        self.opened_priority = 3
         self.zone: str | None = None
         self.plan = ""
         self.mode = ""

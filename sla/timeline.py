@@ -372,7 +372,8 @@ class Timeline:
             return
         case = Case(event.incident_id, self._heard(event.first_ring_at, at), at)
         case.kind, case.zone, case.plan, case.mode = event.incident_kind, event.zone, event.plan, event.mode
-        case.priority = case.highest_priority = event.priority
+        case.priority = case.highest_priority = case.opened_priority = event.priority
+        case.opened_kind = event.incident_kind
         case.lon_lat = (event.place.lon, event.place.lat)
         case.required = event.required
         case.wanted = _alternatives(event.required)
