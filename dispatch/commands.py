@@ -279,6 +279,23 @@ class OrderMove(Command, frozen=True, tag="order_move"):
     reason: Annotated[str, msgspec.Meta(max_length=300)] = ""
 
 
+class RestrictRoad(Command, frozen=True, tag="restrict_road"):
+    """A road is closed or slow: flood, market street, railway gate, fallen tree. Every search obeys at once."""
+
+    place: Place
+    reason: Reason
+    radius_m: Annotated[float, msgspec.Meta(ge=5, le=3000)] = 100.0
+    street: Annotated[str, msgspec.Meta(max_length=120)] = ""
+    """Only this street within the radius; empty = every road."""
+    factor: Annotated[float, msgspec.Meta(ge=1.1, le=20)] | None = None
+    """How many times slower; left out = closed."""
+    until: Stamp | None = None
+
+
+class LiftRestriction(Command, frozen=True, tag="lift_restriction"):
+    restriction_id: Id
+
+
 class Wake(Command, frozen=True, tag="wake"):
     """The clock: something in `next_deadline` has come. Given by drivers only, never over the wire."""
 
@@ -320,4 +337,6 @@ AnyCommand = (
     | ReturnToService
     | PlaceUnit
     | OrderMove
+    | RestrictRoad
+    | LiftRestriction
 )

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from dispatch import alarms, decide_incidents, decide_reports, decide_units, planning, plans, prediction
+from dispatch import alarms, conditions, decide_incidents, decide_reports, decide_units, planning, plans, prediction
 from dispatch import commands as co
 from dispatch import events as ev
 from dispatch.fold import State
@@ -44,6 +44,7 @@ HANDLERS: dict[type[co.Command], Handler] = {
     **cast("dict[type[co.Command], Handler]", decide_reports.HANDLERS),
     **cast("dict[type[co.Command], Handler]", decide_incidents.HANDLERS),
     **cast("dict[type[co.Command], Handler]", decide_units.HANDLERS),
+    **cast("dict[type[co.Command], Handler]", conditions.HANDLERS),
 }
 
 BOUNDED_ASKS = 2
@@ -71,6 +72,7 @@ class Engine:
         self.state = state if state is not None else State(region)
         self.zone_of = zone_of if zone_of is not None else self._nearest_zone
         self.fleet = router.fleet()
+        self.conditions = conditions.Conditions(router)
         self._plans = {plan.code: plan for plan in region.plans}
         self._offset = timedelta(hours=region.utc_offset_h)
         self._target = timedelta(seconds=region.limits.target_s)
@@ -238,6 +240,8 @@ class Engine:
                 events = alarms.confirm_overdue(self, subject)
             elif what == "late":
                 events = alarms.late(self, subject)
+            elif what == "lift":
+                events = [ev.RestrictionLifted(restriction_id=subject)]
             elif what == "retry":
                 self._round_wanted = True
             elif what == "risk":
@@ -295,6 +299,9 @@ class Engine:
         if what == "ack":
             a = state.assignments.get(subject)
             return a is not None and a.ack_due_at == when and a.state is AssignmentState.ALERTED
+        if what == "lift":
+            restriction = state.restrictions.get(subject)
+            return restriction is not None and restriction.until == when
         incident = state.incidents.get(subject)
         if incident is None or incident.state not in OPEN_STATES:
             return False
@@ -348,6 +355,12 @@ class Engine:
                 heapq.heappush(self._due, (event.retry_at, "retry", event.incident_id))
             case ev.DutyStarted() | ev.UnitPlaced():
                 self._place(state.units[event.unit_id], entry.at)
+            case ev.RoadRestricted():
+                self.conditions.put(state.restrictions[event.restriction_id])
+                if event.until is not None:
+                    heapq.heappush(self._due, (event.until, "lift", event.restriction_id))
+            case ev.RestrictionLifted():
+                self.conditions.lift(event.restriction_id)
             case ev.DutyEnded():
                 self.fleet.remove(event.unit_id)
             case _:
@@ -448,6 +461,10 @@ class Engine:
                 heapq.heappush(self._due, (a.ack_due_at, "ack", a.assignment_id))
         for incident_id in state.open_ids:
             self._watch(state.incidents[incident_id], at)
+        for restriction in state.restrictions.values():
+            self.conditions.put(restriction)
+            if restriction.until is not None:
+                heapq.heappush(self._due, (restriction.until, "lift", restriction.restriction_id))
         if self.policy.period_s is not None:
             self._round_at = at + timedelta(seconds=self.policy.period_s)
 

@@ -383,6 +383,23 @@ class MoveOrdered(Event, frozen=True, tag="move_ordered"):
     reason: str = ""
 
 
+class RoadRestricted(Event, frozen=True, tag="road_restricted"):
+    """`factor` None: closed. `arcs` tells how many stretches of the road network it touched then."""
+
+    restriction_id: str
+    place: Place
+    radius_m: float
+    reason: str
+    street: str = ""
+    factor: float | None = None
+    until: datetime | None = None
+    arcs: int = 0
+
+
+class RestrictionLifted(Event, frozen=True, tag="restriction_lifted"):
+    restriction_id: str
+
+
 class LeadTaken(Event, frozen=True, tag="lead_taken"):
     """A node began to write this region. Being a line of its own it fences whoever wrote before."""
 
@@ -437,6 +454,8 @@ AnyEvent = (
     | UnitReturned
     | UnitPlaced
     | MoveOrdered
+    | RoadRestricted
+    | RestrictionLifted
     | LeadTaken
 )
 

@@ -26,6 +26,7 @@ from dispatch.model import (
     Position,
     Report,
     ReportState,
+    Restriction,
     Unit,
     UnitState,
 )
@@ -46,6 +47,7 @@ class Touched(msgspec.Struct):
     incidents: dict[str, None] = {}
     units: dict[str, None] = {}
     assignments: dict[str, None] = {}
+    restrictions: dict[str, None] = {}
 
 
 class Snapshot(msgspec.Struct):
@@ -64,6 +66,8 @@ class Snapshot(msgspec.Struct):
     recommended: dict[str, dict[str, ev.UnitRecommended]]
     ended: list[str]
     leader_url: str = ""
+    restrictions: dict[str, Restriction] = {}
+    restriction_count: int = 0
 
 
 SNAPSHOT_VERSION = 1
@@ -86,6 +90,8 @@ class State:
         self.active_ids: dict[str, None] = {}
         self.abandoned_by_phone: dict[str, str] = {}
         self.report_of_call: dict[str, str] = {}
+        self.restrictions: dict[str, Restriction] = {}
+        self.restriction_count = 0
         self.leader_url = ""
         """Where the node that writes this region answers; not part of the digest."""
         self.last_report = ""
@@ -121,7 +127,16 @@ class State:
     def digest(self) -> str:
         """SHA-256 over all durable state; positions are left out because fixes are not journaled."""
         units = {u: msgspec.structs.replace(x, position=None) for u, x in self.units.items()}
-        body = [self.seq, self.at, self.reports, self.incidents, units, self.assignments, self.ended]
+        body = [
+            self.seq,
+            self.at,
+            self.reports,
+            self.incidents,
+            units,
+            self.assignments,
+            self.ended,
+            self.restrictions,
+        ]
         return hashlib.sha256(msgspec.json.encode(body, order="deterministic")).hexdigest()
 
     # --- snapshots
@@ -142,6 +157,8 @@ class State:
                 recommended=self.recommended,
                 ended=self.ended,
                 leader_url=self.leader_url,
+                restrictions=self.restrictions,
+                restriction_count=self.restriction_count,
             )
         )
 
@@ -162,6 +179,7 @@ class State:
         state.units.update(snap.units)
         state.recommended, state.ended = snap.recommended, snap.ended
         state.leader_url = snap.leader_url
+        state.restrictions, state.restriction_count = snap.restrictions, snap.restriction_count
         for incident in state.incidents.values():
             if incident.state in OPEN_STATES:
                 state.open_ids[incident.incident_id] = None
@@ -733,6 +751,29 @@ def _move_ordered(s: State, e: ev.MoveOrdered, entry: ev.Entry) -> None:
     unit.moves_today += 1
 
 
+def _road_restricted(s: State, e: ev.RoadRestricted, entry: ev.Entry) -> None:
+    s.restriction_count += 1
+    s.restrictions[e.restriction_id] = Restriction(
+        restriction_id=e.restriction_id,
+        place=e.place,
+        radius_m=e.radius_m,
+        reason=e.reason,
+        street=e.street,
+        factor=e.factor,
+        since=entry.at,
+        until=e.until,
+        by=entry.actor.name,
+    )
+    s.touched.restrictions[e.restriction_id] = None
+    s.assign_seq = s.seq
+
+
+def _restriction_lifted(s: State, e: ev.RestrictionLifted, entry: ev.Entry) -> None:
+    s.restrictions.pop(e.restriction_id, None)
+    s.touched.restrictions[e.restriction_id] = None
+    s.assign_seq = s.seq
+
+
 def _lead_taken(s: State, e: ev.LeadTaken, entry: ev.Entry) -> None:
     s.leader_url = e.url
 
@@ -784,5 +825,7 @@ _APPLY: dict[type[ev.Event], Callable[[State, Any, ev.Entry], None]] = {
     ev.UnitReturned: _unit_returned,
     ev.UnitPlaced: _unit_placed,
     ev.MoveOrdered: _move_ordered,
+    ev.RoadRestricted: _road_restricted,
+    ev.RestrictionLifted: _restriction_lifted,
     ev.LeadTaken: _lead_taken,
 }

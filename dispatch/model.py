@@ -274,6 +274,20 @@ class Assignment(msgspec.Struct):
     device_at: dict[str, datetime] = {}
 
 
+class Restriction(msgspec.Struct, frozen=True):
+    """A closed or slow stretch of road."""
+
+    restriction_id: str
+    place: Place
+    radius_m: float
+    reason: str
+    street: str
+    factor: float | None
+    since: datetime
+    until: datetime | None
+    by: str
+
+
 class Actor(msgspec.Struct, frozen=True, omit_defaults=True):
     """Who gave a command: kept with every event."""
 

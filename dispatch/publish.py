@@ -76,9 +76,13 @@ class Hub:
     def load(self, state: State) -> None:
         """Start from a recovered state. Whoever reads already is cut off, to begin again with a snapshot."""
         self._recent.clear()
-        for subscriber in [*self._subscribers, *(s for readers in self._of_unit.values() for s in readers)]:
-            subscriber.lost.set()
         self.state = state
+        self.broadcast({"type": "reload"})  # wakes the senders, which then see that they are lost
+        for subscriber in self._subscribers:
+            subscriber.lost.set()
+        for readers in self._of_unit.values():
+            for subscriber in readers:
+                subscriber.offer(b"")  # a device is sent the whole present whatever the message says
         self.state.drain_touched()
         for unit in state.units.values():
             if unit.position is not None:
@@ -189,6 +193,7 @@ class Hub:
                 "incidents": [self.incident_row(i.incident_id) for i in incidents],
                 "units": [msgspec.structs.replace(u, position=None) for u in state.units.values()],
                 "assignments": [a for a in state.assignments.values() if a.incident_id in shown],
+                "restrictions": list(state.restrictions.values()),
                 "positions": [position_row(u, p) for u, p in self.positions.items()],
             }
         )
@@ -219,6 +224,7 @@ class Hub:
                 "incidents": [self.incident_row(i) for i in touched.incidents if i in state.incidents],
                 "units": [msgspec.structs.replace(state.units[i], position=None) for i in touched.units],
                 "assignments": [state.assignments[i] for i in touched.assignments if i in state.assignments],
+                "restrictions": list(state.restrictions.values()) if touched.restrictions else None,
                 "entries": [entry_row(e) for e in entries],
             }
         )

@@ -24,6 +24,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "restore": ("siaga.database_commands:restore", "Pulihkan / restore"),
     "drill": ("siaga.database_commands:drill", "Latihan pulih / restore drill"),
     "bench-journal": ("siaga.database_commands:bench_journal", "Ukur jurnal / measure the journal"),
+    "places": ("geo.places_cli:app", "Tempat dan nama / places and names"),
     "sla": ("sla.cli:app", "Janji 7 menit / the 7-minute promise"),
     "simulate": ("simulators.cli:simulate", "Satu kota, satu kebijakan / one city, one policy"),
     "evaluate": ("simulators.cli:evaluate", "Kebijakan dibandingkan / policies compared"),

@@ -48,6 +48,8 @@ STAFF: dict[type[co.Command], frozenset[str]] = {
     co.ReturnToService: SENDERS,
     co.PlaceUnit: SENDERS,
     co.OrderMove: SENDERS,
+    co.RestrictRoad: SENDERS,
+    co.LiftRestriction: SENDERS,
 }
 """By radio a dispatcher gives a crew's steps in its place."""
 

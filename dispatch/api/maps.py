@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
@@ -47,7 +48,11 @@ class Found(msgspec.Struct):
     lon: float
     lat: float
     confidence: float
+    kelurahan: str = ""
+    kecamatan: str = ""
+    radius_m: float | None = None
     why: str = ""
+    why_en: str = ""
 
 
 class Way(msgspec.Struct):
@@ -67,7 +72,18 @@ async def search(call: Call) -> web.StreamResponse:
     near = (query.lon, query.lat) if query.lon is not None and query.lat is not None else None
     return json(
         [
-            Found(m.name, str(m.kind), m.lon, m.lat, round(m.confidence, 3), m.why)
+            Found(
+                name=m.name,
+                kind=m.kind,
+                lon=m.lon,
+                lat=m.lat,
+                confidence=round(m.confidence, 3),
+                kelurahan=m.kelurahan,
+                kecamatan=m.kecamatan,
+                radius_m=m.radius_m,
+                why=m.why,
+                why_en=m.why_en,
+            )
             for m in call.services.places.search(query.q, near=near, limit=query.limit)
         ]
     )
@@ -111,7 +127,8 @@ async def tile(call: Call) -> web.StreamResponse:
         raise Problem("not_found") from None
     if not 0 <= z <= ZOOM_MAX or not 0 <= x < 2**z or not 0 <= y < 2**z:
         raise Problem("not_found")
-    body, etag = call.services.tiles.tile(z, x, y)
+    tiles = call.services.tiles
+    body, etag = tiles.held(z, x, y) or await asyncio.to_thread(tiles.tile, z, x, y)
     headers = {"Cache-Control": TILE_CACHE, "ETag": f'"{etag}"'}
     if call.request.headers.get("If-None-Match") == headers["ETag"]:
         return web.Response(status=304, headers=headers)

@@ -146,12 +146,15 @@ def read_query(request: web.Request, shape: type[msgspec.Struct]) -> Any:
 def openapi(routes: list[Route], problems: dict[str, tuple[int, str, str]], version: str) -> dict[str, Any]:
     """The OpenAPI 3.1 document of the table."""
     shapes: list[Any] = [t for r in routes for t in (r.body, r.answer) if t is not None]
-    queries = [r.query for r in routes if r.query is not None]
-    _, components = msgspec.json.schema_components([*shapes, *queries], ref_template="#/components/schemas/{name}")
+    hints = {r.query: get_type_hints(r.query, include_extras=True) for r in routes if r.query is not None}
+    shapes += [hint for of_query in hints.values() for hint in of_query.values()]
+    # All at once: two structs of one name in different rooms then get different names.
+    found, components = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
+    schemas = {repr(shape): schema for shape, schema in zip(shapes, found, strict=True)}
     paths: dict[str, Any] = {}
     for route in routes:
         if not route.hidden:  # web sockets are described in docs/api.md; OpenAPI cannot
-            paths.setdefault(_plain(route.path), {})[route.method.lower()] = _operation(route)
+            paths.setdefault(_plain(route.path), {})[route.method.lower()] = _operation(route, schemas)
     for shape in components.values():
         if "do" in shape.get("properties", {}):  # a command's tag: the address already says it
             shape["required"] = [name for name in shape["required"] if name != "do"]
@@ -202,7 +205,7 @@ def _plain(path: str) -> str:
     return "".join(out)
 
 
-def _operation(route: Route) -> dict[str, Any]:
+def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     statuses = set(route.statuses)
     if route.guard is not Guard.NONE:
         statuses |= {401, 403}
@@ -214,7 +217,7 @@ def _operation(route: Route) -> dict[str, Any]:
         statuses.add(429)
     ok: dict[str, Any] = {"description": "Done"}
     if route.answer is not None:
-        ok["content"] = {route.content: {"schema": _schema(route.answer)}}
+        ok["content"] = {route.content: {"schema": schemas[repr(route.answer)]}}
     elif route.content != "application/json":
         ok["content"] = {route.content: {}}
     responses: dict[str, Any] = {"200": ok}
@@ -242,11 +245,16 @@ def _operation(route: Route) -> dict[str, Any]:
         hints = get_type_hints(route.query, include_extras=True)
         fields = {f.name: f for f in msgspec.structs.fields(route.query)}
         for name, hint in hints.items():
-            parameters.append({"name": name, "in": "query", "required": fields[name].required, "schema": _schema(hint)})
+            parameters.append(
+                {"name": name, "in": "query", "required": fields[name].required, "schema": schemas[repr(hint)]}
+            )
     if parameters:
         operation["parameters"] = parameters
     if route.body is not None:
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": _schema(route.body)}}}
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": schemas[repr(route.body)]}},
+        }
     if route.guard is Guard.SESSION:
         unsafe = route.method in ("POST", "PUT", "PATCH", "DELETE")
         operation["security"] = [{"session": [], "csrf": []} if unsafe else {"session": []}]
@@ -255,8 +263,3 @@ def _operation(route: Route) -> dict[str, Any]:
     if route.roles:
         operation["x-roles"] = sorted(route.roles)
     return operation
-
-
-def _schema(shape: Any) -> dict[str, Any]:
-    (schema,), _ = msgspec.json.schema_components([shape], ref_template="#/components/schemas/{name}")
-    return dict(schema)
