@@ -33,6 +33,11 @@ class Conditions:
         if self._traffic is not None:
             self._traffic.apply()  # an earlier engine in this process may have left closures on the shared graph
 
+    def set_hour(self, hour: int) -> None:
+        """Travel times of this local hour, for regions that ask for it (`limits.hourly_traffic`)."""
+        if self._traffic is not None and self._traffic.hour != hour:
+            self._traffic.set_hour(hour)
+
     def arcs(self, c: co.RestrictRoad | Restriction) -> tuple[int, ...]:
         """Stretches of road a restriction touches; () without a road network."""
         if self._traffic is None:

@@ -424,6 +424,8 @@ class Engine:
         if self.state.at is not None and at < self.state.at:
             at = self.state.at  # time never runs back, whatever the machine's clock did
         entries = into if into is not None else []
+        if self.region.limits.hourly_traffic:
+            self.conditions.set_hour(self.local_hour(at))
         self._commit(self.decide(command, at, actor), at, actor, command_id, entries)
         for _ in range(ROUNDS_MAX):
             due = self.next_deadline()

@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 ROOMS: dict[str, tuple[str, str]] = {
-    "roads": ("geo.cli:app", "Jaringan jalan / road network"),
+    "roads": ("siaga.roads_commands:app", "Jaringan jalan / road network"),
     "migrate": ("siaga.database_commands:migrate", "Skema basis data / database schema"),
     "projections": ("siaga.database_commands:app", "Tabel dari jurnal / tables that follow from the journal"),
     "backup": ("siaga.database_commands:backup", "Cadangan dasar / base backup"),
