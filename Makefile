@@ -5,6 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PORT   ?= 8112
 SEED   ?= 1
+SEEDS  ?= 1
 export DATABASE_URL
 
 .PHONY: run test check format web browser-test screenshots bench sim chaos clean

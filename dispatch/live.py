@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import uuid
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -20,7 +21,7 @@ import msgspec
 from dispatch import commands as co
 from dispatch import events as ev
 from dispatch import metrics
-from dispatch.clock import Clock, machine_s
+from dispatch.clock import Clock, SteadyClock, machine_s
 from dispatch.engine import Engine
 from dispatch.fold import State
 from dispatch.journal import Answer, Batch, Journal, JournalUnavailable, Rows, Told
@@ -44,6 +45,10 @@ ANSWERS_MAX = 200_000
 ANSWERS_KEPT = timedelta(hours=24)
 UNWRITTEN_RETRY_S = 0.5
 """Pause between tries when even the disk refuses."""
+WAKE_AGAIN_S = 0.5
+"""Pause after a wake that raised (a defect): its deadline still stands and must not spin the writer."""
+WAIT_S_MIN = 0.002
+"""Deadlines are seconds; nobody needs to be woken for microseconds."""
 TRACK_MAX = 50_000
 """Fixes held between two writes: ten seconds at 5,000 a second."""
 SNAPSHOT_EVERY = 5000
@@ -94,7 +99,9 @@ class Live:
         clock: Clock,
         policy: Policy | None = None,
         zone_of: Callable[[float, float], str | None] | None = None,
+        run_id: str | None = None,
     ) -> None:
+        """`run_id` marks the keys this process makes up for commands that came without one; no two runs may share it."""
         self.region = region
         self.router = router
         self.journal = journal
@@ -109,9 +116,21 @@ class Live:
         self._snapshot_seq = 0
         self._track: list[tuple[str, Position]] = []
         self._unwritten: list[Batch] = []
-        """Applied in memory but refused by database and disk alike; written before anything else, published after."""
+        """Applied in memory and not durable yet: the batch being written, or one that database and disk refused."""
+        self.stuck = False
+        """Neither database nor disk takes a batch. Until one does nothing is decided, published or acknowledged."""
+        self._run_id = run_id if run_id is not None else uuid.uuid4().hex
+        self._told_count = 0
+        self._wake_failed = False
+        self._time: SteadyClock | None = None
         self._deciding = State(region)
         self.leading = False
+
+    def _now(self) -> datetime:
+        """The engine's time: the clock's, except that it never runs back and never stands still."""
+        if self._time is None:
+            self._time = SteadyClock(self.clock, asyncio.get_running_loop().time)
+        return self._time.now()
 
     # --- following
 
@@ -125,8 +144,12 @@ class Live:
     async def _load(self) -> None:
         """Latest snapshot + tail, twice folded: once to decide on, once to show."""
         kept = await self.journal.latest_snapshot()
+        last_seq = await self.journal.last_seq()
         states = [State(self.region), State(self.region)]
-        if kept is not None:
+        self._snapshot_seq = 0
+        if kept is not None and kept[0] > last_seq:
+            log.error("snapshot of line %d is ahead of the journal (%d); not used", kept[0], last_seq)
+        elif kept is not None:
             restored = [State.restore(self.region, kept[2]) for _ in states]
             if restored[0] is not None and restored[1] is not None:
                 states = [restored[0], restored[1]]
@@ -148,11 +171,13 @@ class Live:
     async def lead(self, node: str, url: str) -> None:
         """Become the writer: catch up, then write a first line of our own, which fences whoever wrote before.
 
-        Raises JournalFenced when somebody else was faster, JournalUnavailable.
+        Raises JournalFenced when somebody else was faster, JournalUnavailable; then `reload` before anything else.
         """
         await self.follow()
         self._deciding.drain_touched()
-        now = self.clock.now()
+        if self._time is not None and self._deciding.at is not None:
+            self._time.not_before(self._deciding.at)
+        now = self._now()
         self._answers.clear()
         for answer in await self.journal.answers_since(now - ANSWERS_KEPT):
             self._answers[answer.scope, answer.key] = answer
@@ -161,20 +186,21 @@ class Live:
             if position.source == "device":
                 engine.fix(unit_id, position)
         self.engine = engine
-        entries = engine.announce(ev.LeadTaken(node=node, url=url), now)
-        await self._write(entries, [], [])
-        self.hub.publish(entries)
+        await self._write(engine.announce(ev.LeadTaken(node=node, url=url), now), [], [])
         self.leading = True
         log.info("leading region=%s node=%s seq=%d", self.region.code, node, engine.state.seq)
 
-    async def step_down(self) -> None:
-        """Stop writing and start over as a follower. Memory may be ahead of the journal, so it is thrown away, and
-        whoever reads is made to read again.
-        """
+    def dethrone(self) -> None:
+        """Stop deciding at once; whoever waits is told to ask again. Memory may be ahead of the journal: `reload` next."""
         self.leading = False
         self.engine = None
         self._unwritten = []
+        self.stuck = False
         self._abandon()
+
+    async def reload(self) -> None:
+        """Start over as a follower of what the journal says; whoever reads is made to read again. Raises JournalUnavailable."""
+        self.dethrone()
         await self._load()
         log.warning("following region=%s seq=%d", self.region.code, self.hub.state.seq)
 
@@ -194,7 +220,7 @@ class Live:
 
         Raises Rejected, Overloaded (public only), NotLeading. A repeated `key` of the same actor gets the first answer.
         """
-        if not self.leading:
+        if not self.leading or self.stuck:
             raise NotLeading
         scope = str(actor)
         if body_hash is None:
@@ -223,12 +249,17 @@ class Live:
         )
         if key is not None:
             self._in_flight[scope, key] = job
-        await self._queue.put(job)
+        queue = self._queue
+        await queue.put(job)
+        if queue is not self._queue:
+            self._settle(job, NotLeading())  # the lead was lost while we waited for room
         # The caller may hang up; what it asked for still happens and its answer is kept under its key.
         return await asyncio.shield(job.future)
 
     async def give_again(self, told: Told) -> None:
-        """A command acknowledged by an earlier leader whose lines were lost to a take-over. A refusal now is final and logged."""
+        """A command acknowledged by an earlier leader whose lines were lost to a take-over. A refusal now is final and
+        logged. Raises NotLeading.
+        """
         try:
             await self.submit(told.command, told.actor, key=told.key, body_hash=told.body_hash)
         except Rejected as refusal:
@@ -268,15 +299,28 @@ class Live:
         """Write until cancelled (stopping) or fenced (JournalFenced: another node leads). The only writer of the state."""
         try:
             while True:
-                await self._once()
+                if self.stuck:
+                    await self._retry_stuck()
+                else:
+                    await self._once()
         finally:
             self.leading = False
             self._abandon()
 
     async def _once(self) -> None:
-        assert self.engine is not None
+        queue = self._queue
         jobs = await self._collect()
-        at = self.clock.now()
+        try:
+            await self._handle(jobs)
+        finally:
+            for job in jobs:
+                self._settle(job, NotLeading())  # whoever has no answer yet gets none from us
+                queue.task_done()
+
+    async def _handle(self, jobs: list[Job]) -> None:
+        """One batch: decide, make durable, publish, acknowledge; in this order."""
+        assert self.engine is not None
+        at = self._now()
         entries: list[ev.Entry] = []
         answered: list[tuple[Job, bytes]] = []
         answers: list[Answer] = []
@@ -298,39 +342,47 @@ class Live:
             answered.append((job, body))
             if job.key is not None and job.scope is not None:
                 answers.append(Answer(job.scope, job.key, job.body_hash, 200, body, at))
+        self._wake(at, entries)
+        if not (entries or answers):
+            for job, body in answered:
+                self._settle(job, body)
+            return
+        try:
+            await self._write(entries, answers, [self._told(job) for job, _ in answered])
+        except SpoolFull:
+            log.critical("neither database nor disk takes a batch; refusing acknowledgement")
+            self.stuck = True
+            # Who asks again meanwhile is refused; once the batch is written its answers stand under their keys.
+            self._abandon()
+            return
+        for job, body in answered:
+            self._settle(job, body)
+
+    def _wake(self, at: datetime, entries: list[ev.Entry]) -> None:
+        assert self.engine is not None
         due = self.engine.next_deadline()
+        self._wake_failed = False
         if due is not None and due <= at:
             try:
                 self.engine.step(co.Wake(), at, into=entries)
             except Exception:
                 log.exception("decision failed command=Wake")
                 metrics.decision_failures.inc()
-        told = [
-            Told(job.command, job.actor, job.key or f"told-{self.engine.state.seq}-{n}", job.body_hash)
-            for n, (job, _) in enumerate(answered)
-        ]
-        if entries or answers or self._unwritten:
-            try:
-                await self._write(entries, answers, told)
-            except SpoolFull:
-                log.critical("neither database nor disk takes a batch; refusing acknowledgement")
-                for job, _ in answered:
-                    self._settle(job, NotLeading())
-                self._done(jobs)
-                await asyncio.sleep(UNWRITTEN_RETRY_S)
-                return
-        for answer in answers:
-            self._answers[answer.scope, answer.key] = answer
-        while len(self._answers) > ANSWERS_MAX:
-            self._answers.popitem(last=False)
-        self.hub.publish(entries)
-        for job, body in answered:
-            self._settle(job, body)
-        self._done(jobs)
+                self._wake_failed = True
 
-    def _done(self, jobs: list[Job]) -> None:
-        for _ in jobs:
-            self._queue.task_done()
+    def _told(self, job: Job) -> Told:
+        """The command as the spool keeps it; one without a key gets one that nobody else will ever use."""
+        self._told_count += 1
+        return Told(job.command, job.actor, job.key or f"told-{self._run_id}-{self._told_count}", job.body_hash)
+
+    async def _retry_stuck(self) -> None:
+        await asyncio.sleep(UNWRITTEN_RETRY_S)
+        try:
+            await self._flush()
+        except SpoolFull:
+            return
+        log.warning("batches are durable again; deciding goes on")
+        self.stuck = False
 
     async def _collect(self) -> list[Job]:
         """Jobs waiting now; waits for one, or for the engine's next deadline."""
@@ -338,7 +390,12 @@ class Live:
         jobs: list[Job] = []
         if self._queue.empty():
             due = self.engine.next_deadline()
-            wait_s = None if due is None else max(0.0, machine_s(self.clock, (due - self.clock.now()).total_seconds()))
+            wait_s = None
+            if due is not None:
+                left_s = machine_s(self.clock, (due - self._now()).total_seconds())
+                wait_s = WAKE_AGAIN_S if self._wake_failed else 0.0
+                if left_s > 0.0:
+                    wait_s = max(left_s, wait_s, WAIT_S_MIN)
             try:
                 async with asyncio.timeout(wait_s):
                     jobs.append(await self._queue.get())
@@ -350,7 +407,7 @@ class Live:
         return jobs
 
     async def _write(self, entries: list[ev.Entry], answers: list[Answer], told: list[Told]) -> None:
-        """Make a batch durable. What could not be written before goes first: lines have no gaps."""
+        """Make a batch durable, then publish it. Raises SpoolFull, JournalFenced."""
         assert self.engine is not None
         state = self.engine.state
         touched = state.drain_touched()
@@ -362,24 +419,37 @@ class Live:
         )
         self._unwritten.append(Batch(entries=entries, rows=rows, answers=answers, told=told))
         with metrics.commit_seconds.time():
-            while self._unwritten:
-                batch = self._unwritten[0]
-                await self.journal.append(batch)
-                self._unwritten.pop(0)
-                if batch.entries is not entries:
-                    self.hub.publish(batch.entries)  # late, but durable now
-        self.hub.degraded = bool(getattr(self.journal, "degraded", False))
+            await self._flush()
         metrics.batch_entries.observe(len(entries))
-        if state.seq - self._snapshot_seq >= SNAPSHOT_EVERY and state.at is not None:
-            await self._keep_snapshot(state)
+        if state.seq - self._snapshot_seq >= SNAPSHOT_EVERY:
+            await self.save_snapshot()
 
-    async def _keep_snapshot(self, state: State) -> None:
-        assert state.at is not None
-        try:
-            await self.journal.save_snapshot(state.seq, state.at, state.snapshot())
-            self._snapshot_seq = state.seq
-        except JournalUnavailable:
-            log.warning("snapshot not kept: database away")
+    async def _flush(self) -> None:
+        """Write what waits, in order: lines have no gaps. Each batch is published as soon as it is durable."""
+        while self._unwritten:
+            batch = self._unwritten[0]
+            await self.journal.append(batch)
+            self._unwritten.pop(0)
+            for answer in batch.answers:
+                self._answers[answer.scope, answer.key] = answer
+            while len(self._answers) > ANSWERS_MAX:
+                self._answers.popitem(last=False)
+            self.hub.publish(batch.entries)
+        self.hub.degraded = bool(getattr(self.journal, "degraded", False))
+
+    async def save_snapshot(self) -> None:
+        """Keep the present state, so that the next start has no long tail to fold. Only what the database itself has: a
+        snapshot ahead of the journal would make the next start follow a past that never was.
+        """
+        if self.engine is None or self._unwritten or getattr(self.journal, "degraded", False):
+            return
+        state = self.engine.state
+        if state.seq > self._snapshot_seq and state.at is not None:
+            try:
+                await self.journal.save_snapshot(state.seq, state.at, state.snapshot())
+                self._snapshot_seq = state.seq
+            except JournalUnavailable:
+                log.warning("snapshot not kept: database away")
 
     def _settle(self, job: Job, result: bytes | Exception) -> None:
         if job.key is not None and job.scope is not None:
@@ -393,19 +463,15 @@ class Live:
             job.future.set_result(result)
 
     def _abandon(self) -> None:
-        while not self._queue.empty():
-            self._settle(self._queue.get_nowait(), NotLeading())
-        for job in list(self._in_flight.values()):
-            self._settle(job, NotLeading())
+        """Whoever waits in the queue is told to ask again; who waits for room finds another queue."""
+        queue, self._queue = self._queue, asyncio.Queue(QUEUE_MAX)
+        while not queue.empty():
+            self._settle(queue.get_nowait(), NotLeading())
+            queue.task_done()
 
     async def drain(self) -> None:
         """Wait until everything queued has been written (graceful stop)."""
         await self._queue.join()
-
-    async def save_snapshot(self) -> None:
-        """Keep the present state, so that the next start has no tail to fold."""
-        if self.engine is not None and self.engine.state.seq > self._snapshot_seq:
-            await self._keep_snapshot(self.engine.state)
 
 
 def outcome_of(entries: list[ev.Entry], seq: int) -> Outcome:

@@ -9,6 +9,8 @@ their idempotency keys.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import logging
 import os
 import struct
@@ -17,7 +19,7 @@ import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 import msgspec
 
@@ -44,6 +46,14 @@ class SpoolFull(OSError):  # noqa: N818 - a state of the disk, named as people s
     """Neither the database nor the local disk takes the batch: it must not be acknowledged."""
 
 
+class SpoolUnreadable(Exception):  # noqa: N818
+    """The spool holds a whole record that this release cannot read: start the release that wrote it, let it drain."""
+
+
+class SpoolBusy(Exception):  # noqa: N818
+    """Another process uses this spool; two servers must not share one folder."""
+
+
 class Disk(Protocol):
     """The spool's file, so that a simulation can tear and fill it."""
 
@@ -54,35 +64,62 @@ class Disk(Protocol):
 
     def clear(self) -> None: ...
 
+    def close(self) -> None: ...
+
 
 class FileDisk:
-    """A real file, fsynced at every append; the folder too when it is made."""
+    """A real file, fsynced at every append; the folder too when it is made. One process at a time."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._whole_bytes: int | None = None
+        """Length of what is known to be whole; whatever lies behind it is damage and is written over."""
+        self._lock: IO[bytes] | None = None
 
     def read(self) -> bytes:
+        """All of it. Raises SpoolBusy."""
+        self._take()
         try:
             return self.path.read_bytes()
         except FileNotFoundError:
             return b""
 
+    def _take(self) -> None:
+        if self._lock is not None:
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        lock = self.path.with_suffix(".lock").open("ab")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.close()
+            raise SpoolBusy(f"another process uses the spool {self.path.name}") from error
+        self._lock = lock
+
+    def close(self) -> None:
+        if self._lock is not None:
+            self._lock.close()  # closing releases the flock
+            self._lock = None
+
     def append(self, data: bytes) -> None:
         made = not self.path.exists()
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o600)
         try:
-            size = os.fstat(descriptor).st_size
+            size = os.fstat(descriptor).st_size if self._whole_bytes is None else self._whole_bytes
             if size + len(data) > SPOOL_MAX:
                 raise SpoolFull(f"spool would exceed {SPOOL_MAX} bytes")
             try:
                 written = 0
                 while written < len(data):
-                    written += os.write(descriptor, data[written:])
+                    written += os.pwrite(descriptor, data[written:], size + written)
                 os.fsync(descriptor)
             except OSError:
-                os.ftruncate(descriptor, size)  # a torn record must not hide the next one
+                self._whole_bytes = size  # a torn record must not hide the next one
+                with contextlib.suppress(OSError):
+                    os.ftruncate(descriptor, size)
                 raise
+            self._whole_bytes = size + len(data)
         finally:
             os.close(descriptor)
         if made:
@@ -90,6 +127,7 @@ class FileDisk:
 
     def clear(self) -> None:
         self.path.unlink(missing_ok=True)
+        self._whole_bytes = 0
         self._sync_folder()
 
     def _sync_folder(self) -> None:
@@ -105,8 +143,11 @@ def encode_record(batch: Batch) -> bytes:
     return RECORD.pack(len(payload), zlib.crc32(payload)) + payload
 
 
+_decode: Callable[[bytes], Batch] = msgspec.msgpack.Decoder(Batch).decode
+
+
 def decode_spool(data: bytes) -> tuple[uuid.UUID | None, list[Batch], int]:
-    """(writer, whole batches, bytes of a damaged tail). What is torn was never acknowledged."""
+    """(writer, whole batches, bytes of a damaged tail). What is torn was never acknowledged. Raises SpoolUnreadable."""
     if len(data) < HEADER_BYTES or not data.startswith(MAGIC):
         return None, [], len(data)
     writer = uuid.UUID(bytes=data[len(MAGIC) : HEADER_BYTES])
@@ -117,7 +158,10 @@ def decode_spool(data: bytes) -> tuple[uuid.UUID | None, list[Batch], int]:
         payload = data[at + RECORD.size : at + RECORD.size + length]
         if length > RECORD_MAX or len(payload) < length or zlib.crc32(payload) != crc:
             break
-        batches.append(msgspec.msgpack.decode(payload, type=Batch))
+        try:
+            batches.append(_decode(payload))
+        except msgspec.MsgspecError as error:
+            raise SpoolUnreadable(f"record at byte {at} is whole but of another release: {error}") from error
         at += RECORD.size + length
     return writer, batches, len(data) - at
 
@@ -135,6 +179,10 @@ class SpoolingJournal:
         self._run = run
         self._held: list[Batch] = []
         """Spooled and not yet in the database, in order."""
+        self._begun = False
+        """Whether the file has its header, and perhaps records that are no longer held."""
+        self._file = asyncio.Lock()
+        """The file and the list change together."""
         self._drain_wanted = asyncio.Event()
 
     @property
@@ -144,32 +192,42 @@ class SpoolingJournal:
     # --- start
 
     async def open(self, region: str) -> None:
-        """Take over what an earlier process of this node left in the spool. The database must answer once."""
-        writer, batches, torn = decode_spool(await self._run(self.disk.read))
-        if torn and batches:
-            log.warning("spool has a torn tail bytes=%d; it was never acknowledged", torn)
-        if writer is not None and batches:
-            self.inner.writer = writer
-        await self.inner.open(region)
-        if batches:
-            log.warning("draining a spool left behind batches=%d", len(batches))
-            self._held = batches
-            try:
-                await self._drain_all()
-            except JournalFenced:
-                await self.surrender()
-        elif torn:
-            await self._run(self.disk.clear)
+        """Take over what an earlier process of this node left in the spool. The database must answer once.
 
-    async def surrender(self) -> None:
+        Raises JournalUnavailable, SpoolUnreadable, SpoolBusy.
+        """
+        writer, batches, torn = decode_spool(await self._run(self.disk.read))
+        if torn:
+            log.warning("spool has a torn tail bytes=%d; it was never acknowledged", torn)
+        await self.inner.open(region)
+        self._begun = bool(batches) or torn > 0
+        if writer is not None and batches:
+            log.warning("draining a spool left behind batches=%d", len(batches))
+            own, self.inner.writer = self.inner.writer, writer  # so that what was already written is recognised
+            self._held = batches
+            await self.settle()
+            self.inner.writer = own
+        elif torn:
+            await self._drain()
+
+    async def settle(self) -> None:
+        """Be rid of what is spooled: into the journal where it still fits, else to whoever leads. Raises JournalUnavailable."""
+        if self._held:
+            try:
+                await self._drain()
+            except JournalFenced:
+                await self._surrender()
+
+    async def _surrender(self) -> None:
         """Another leader wrote our numbers: leave the commands for it, then drop the lines. Raises JournalUnavailable."""
         orphans = [told for batch in self._held for told in batch.told]
         if orphans:
             log.error("spooled lines lost their place; commands to be decided anew=%d", len(orphans))
             await self._leave(orphans)
-        self._held = []
-        self._drain_wanted.clear()
-        await self._run(self.disk.clear)
+        async with self._file:
+            self._held = []
+            self._drain_wanted.clear()
+            await self._clear()
 
     # --- writing
 
@@ -181,33 +239,67 @@ class SpoolingJournal:
                 return
             except JournalUnavailable as gone:
                 log.error("database away (%s); spooling", gone)
-        await self._spool(batch)
+        async with self._file:
+            await self._spool(batch)
 
     async def _spool(self, batch: Batch) -> None:
-        header = b"" if self._held else MAGIC + self.inner.writer.bytes
         try:
-            await self._run(self.disk.append, header + encode_record(batch))
+            if self._begun and not self._held:
+                await self._run(self.disk.clear)  # it could not be deleted after the last drain
+                self._begun = False
+            header = b"" if self._begun else MAGIC + self.inner.writer.bytes
+            record = encode_record(batch)
+            writing = asyncio.ensure_future(self._run(self.disk.append, header + record))
+            cut: asyncio.CancelledError | None = None
+            try:
+                await asyncio.shield(writing)
+            except asyncio.CancelledError as cancelled:
+                # A thread cannot be stopped in the middle of a write: wait, so that list and file agree.
+                cut = cancelled
+                await asyncio.wait([writing])
+            writing.result()
         except OSError as error:
             raise SpoolFull(f"spool refused a batch: {error}") from error
-        self._held.append(batch)
+        self._begun = True
+        # A copy: the batch refers to rows that the engine goes on changing, and what is drained must be what was spooled.
+        self._held.append(_decode(record[RECORD.size :]))
         self._drain_wanted.set()
+        if cut is not None:
+            raise cut
 
     async def drain_forever(self) -> None:
         """Background task of a serving node. Ends with JournalFenced when another leader has taken our numbers."""
         while True:
             await self._drain_wanted.wait()
             try:
-                await self._drain_all()
+                await self._drain()
                 log.warning("database back; spool drained")
+                if not self._begun:
+                    continue
+                self._drain_wanted.set()  # it could not be deleted
             except JournalUnavailable:
-                await asyncio.sleep(RETRY_S)
+                pass
+            await asyncio.sleep(RETRY_S)
 
-    async def _drain_all(self) -> None:
-        while self._held:
-            await self.inner.append(self._held[0])
-            self._held.pop(0)
-        self._drain_wanted.clear()
-        await self._run(self.disk.clear)
+    async def _drain(self) -> None:
+        while True:
+            while self._held:
+                await self.inner.append(self._held[0])
+                self._held.pop(0)
+            async with self._file:
+                if self._held:
+                    continue  # a batch came while we waited for the file
+                self._drain_wanted.clear()
+                await self._clear()
+                return
+
+    async def _clear(self) -> None:
+        """Drop the file. When that fails it stays `_begun`: nothing is written behind old records (see `_spool`)."""
+        try:
+            await self._run(self.disk.clear)
+            self._begun = False
+        except OSError as error:
+            log.error("the drained spool cannot be deleted: %s", error.strerror)
 
     # --- everything else is the inner journal's business
 
@@ -246,6 +338,7 @@ class SpoolingJournal:
 
     async def close(self) -> None:
         await self.inner.close()
+        self.disk.close()
 
 
 def _names(entry: Entry, wanted: set[str]) -> bool:
