@@ -45,7 +45,7 @@ bench: $(STAMP)
 	$(BIN)/siaga bench
 
 sim: $(STAMP)
-	$(BIN)/python -m tests.simulation --seed $(SEED)
+	$(BIN)/python -m tests.simulation --seed $(SEED) --seeds $(SEEDS) --processes 2
 
 chaos: $(STAMP)
 	$(BIN)/siaga chaos
