@@ -42,7 +42,6 @@ export interface LineMark {
 
 export interface PointMark {
   id: string;
-  kind: "hospital" | "post" | "pin";
   label: string;
   lon: number;
   lat: number;
@@ -289,7 +288,6 @@ export class Overlay {
     pen.globalAlpha = 1;
 
     for (const point of this.scene.points) {
-      if (point.kind !== "pin" && zoom < 11.5) continue;
       const [x, y] = to(mercX(point.lon), mercY(point.lat));
       if (inside(x, y)) this.#point(point, x, y);
     }
@@ -331,12 +329,6 @@ export class Overlay {
         this.#label(text, x, y - (chosen ? 1.9 : 1.5) * rem, i.tone === "calm" ? p.text : this.#tone(i.tone), chosen);
     }
     for (const [id, x, y, chosen] of names) this.#label(id, x, y, chosen ? p.text : p.muted, chosen);
-    if (zoom >= 13.2)
-      for (const point of this.scene.points) {
-        if (point.kind === "pin") continue;
-        const [x, y] = to(mercX(point.lon), mercY(point.lat));
-        if (inside(x, y)) this.#label(point.label, x, y + 0.85 * rem, p.muted);
-      }
   }
 
   #tone(tone: Tone): string {
@@ -428,35 +420,18 @@ export class Overlay {
     const pen = this.#pen;
     const p = this.#palette;
     const rem = this.#rem;
-    if (point.kind === "pin") {
-      pen.strokeStyle = p.text;
-      pen.lineWidth = 2;
-      pen.beginPath();
-      pen.moveTo(x - 0.7 * rem, y);
-      pen.lineTo(x + 0.7 * rem, y);
-      pen.moveTo(x, y - 0.7 * rem);
-      pen.lineTo(x, y + 0.7 * rem);
-      pen.stroke();
-      pen.beginPath();
-      pen.arc(x, y, 0.45 * rem, 0, 2 * Math.PI);
-      pen.stroke();
-      if (point.label) this.#label(point.label, x, y - 1.1 * rem, p.text);
-      return;
-    }
-    const s = 0.3 * rem;
-    pen.globalAlpha = 0.8;
-    pen.strokeStyle = pen.fillStyle = p.muted;
-    pen.lineWidth = 1.4;
-    if (point.kind === "hospital") {
-      pen.beginPath();
-      pen.moveTo(x - s, y);
-      pen.lineTo(x + s, y);
-      pen.moveTo(x, y - s);
-      pen.lineTo(x, y + s);
-      pen.lineWidth = 2.6;
-      pen.stroke();
-    } else pen.strokeRect(x - s * 0.7, y - s * 0.7, s * 1.4, s * 1.4);
-    pen.globalAlpha = 1;
+    pen.strokeStyle = p.text;
+    pen.lineWidth = 2;
+    pen.beginPath();
+    pen.moveTo(x - 0.7 * rem, y);
+    pen.lineTo(x + 0.7 * rem, y);
+    pen.moveTo(x, y - 0.7 * rem);
+    pen.lineTo(x, y + 0.7 * rem);
+    pen.stroke();
+    pen.beginPath();
+    pen.arc(x, y, 0.45 * rem, 0, 2 * Math.PI);
+    pen.stroke();
+    if (point.label) this.#label(point.label, x, y - 1.1 * rem, p.text);
   }
 
   /** A unit's mark: shape by state, letter by kind, a beak for its heading. Cached by everything it depends on. */
