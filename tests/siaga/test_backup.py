@@ -174,8 +174,11 @@ async def test_a_journal_that_is_not_what_was_recorded_is_refused(city: City, sh
 
 async def test_a_backup_that_fails_leaves_no_backup(city: City, shelf: Path) -> None:
     """A half-written base never carries the name of a whole one."""
-    with pytest.raises(BackupError):
-        await asyncio.to_thread(take_backup, city.dsn.replace("port=5432", "port=5432&sslmode=require"), shelf)
+    connection = await asyncpg.connect(city.dsn)
+    await connection.execute("CREATE ROLE modest LOGIN IN ROLE siaga_app")
+    await connection.close()
+    with pytest.raises(BackupError, match="pg_basebackup failed"):
+        await asyncio.to_thread(take_backup, city.cluster.dsn(user="modest"), shelf)
     assert list_backups(shelf) == []
     assert not any(name.startswith("base-") for name in os.listdir(shelf))
 
