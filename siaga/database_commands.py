@@ -38,7 +38,7 @@ def _refuse(text: object) -> typer.Exit:
 
 
 @contextlib.contextmanager
-def _database(database_url: str, var: Path) -> Iterator[str]:
+def database_of(database_url: str, var: Path) -> Iterator[str]:
     """The named database, else the embedded one: as it runs, or started for the while."""
     if database_url:
         yield database_url
@@ -91,7 +91,7 @@ def migrate(
             console.print(f"{m.room} {m.number:04} {m.name}")
         console.print(f"{len(done)} migrasi / migrations, hak terpisah / least-privilege roles: {granted}")
 
-    with _database(database_url, var) as dsn:
+    with database_of(database_url, var) as dsn:
         try:
             asyncio.run(main(dsn))
         except MigrationError as error:
@@ -108,7 +108,7 @@ def compare(database_url: DSN = "", var: VAR = DEFAULT_VAR, region: PACK = DEFAU
     from dispatch.projections import rebuild_and_compare
 
     fold, code = _fold(region)
-    with _database(database_url, var) as dsn, _bar() as bar:
+    with database_of(database_url, var) as dsn, _bar() as bar:
         role, lines = asyncio.run(_look(dsn, code))
         task = bar.add_task("Melipat jurnal / folding", total=lines)
         try:
@@ -132,7 +132,7 @@ def rebuild_tables(database_url: DSN = "", var: VAR = DEFAULT_VAR, region: PACK 
     from dispatch.projections import StillServed, rebuild
 
     fold, code = _fold(region)
-    with _database(database_url, var) as dsn, _bar() as bar:
+    with database_of(database_url, var) as dsn, _bar() as bar:
         role, lines = asyncio.run(_look(dsn, code))
         task = bar.add_task("Melipat jurnal / folding", total=lines)
         try:
@@ -179,7 +179,7 @@ def backup(
     from siaga.backup import BackupError, prune, read_record, take_backup
 
     to = to.resolve()
-    with _database(database_url, var) as dsn:
+    with database_of(database_url, var) as dsn:
         try:
             with console.status("Mencadangkan / backing up"):
                 base = take_backup(dsn, to)
@@ -197,7 +197,7 @@ def archive(to: SHELF, database_url: DSN = "", var: VAR = DEFAULT_VAR) -> None:
     """Alirkan WAL ke folder cadangan sampai dihentikan. / Stream the WAL into the backup folder until stopped."""
     from siaga.backup import wal_archive
 
-    with _database(database_url, var) as dsn:
+    with database_of(database_url, var) as dsn:
         try:
             with wal_archive(dsn, to.resolve()) as process:
                 console.print(f"Mengarsip / archiving: {to / 'wal'}")
