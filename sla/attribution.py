@@ -179,7 +179,10 @@ class Attribution:
         silent = [leg for leg in legs if leg.end in ("declined", "unanswered")]
         fenced = min((leg for leg in legs if leg.geofence_at is not None), key=_fenced, default=None)
         there = [leg for leg in legs if leg.at_scene_at is not None]
-        if not legs:
+        coming = [leg for leg in legs if leg.first and leg.at_scene_at is None and leg.ended_at is None]
+        if case.ended_at is None and coming and fenced is None:
+            code, legs = "still_coming", coming
+        elif not legs:
             code = "nobody_sent"
         elif there:
             code = "not_capable"

@@ -80,6 +80,7 @@ NAMES: dict[str, tuple[str, str]] = {
     "nobody_sent": ("tidak ada yang dikirim", "nobody sent"),
     "not_capable": ("yang tiba tidak mampu menangani", "arrived, not capable"),
     "button_not_pressed": ("tombol tiba tidak ditekan", "arrival not confirmed"),
+    "still_coming": ("masih di jalan", "still on the way"),
     "nobody_came": ("semua unit menolak atau diam", "all declined or silent"),
     "arrival_not_recorded": ("kedatangan tidak tercatat", "arrival not recorded"),
 }
@@ -156,6 +157,10 @@ def no_arrival_sentences(code: str, legs: Sequence[Leg], shortfall: str) -> tupl
         "nobody_sent": (
             "Terlambat: tidak ada unit yang pernah dikirim" + (f" ({shortfall})." if shortfall else "."),
             "Late: no unit was ever sent" + (f" ({shortfall})." if shortfall else "."),
+        ),
+        "still_coming": (
+            f"Terlambat: 7 menit lewat, belum ada yang tiba; {units} masih di jalan.",
+            f"Late: 7 minutes have passed and nobody is there; {units} still on the way.",
         ),
         "not_capable": (
             f"Terlambat: yang tercatat tiba ({units}) tidak memiliki kemampuan yang diminta rencana.",

@@ -210,7 +210,8 @@ def test_an_arrival_the_server_heard_of_late_is_explained_by_the_signal() -> Non
         ("patrol", "not_capable"),
         ("geofence", "button_not_pressed"),
         ("declined", "nobody_came"),
-        ("nothing", "arrival_not_recorded"),
+        ("coming", "still_coming"),
+        ("closed", "arrival_not_recorded"),
     ],
 )
 def test_a_response_nobody_is_recorded_to_have_reached_says_what_is_missing(story: str, code: str) -> None:
@@ -224,6 +225,8 @@ def test_a_response_nobody_is_recorded_to_have_reached_says_what_is_missing(stor
         told.add(250, ev.ArrivalProposed(assignment_id="a"))
     if story == "declined":
         told.add(100, ev.JobDeclined(assignment_id="a", unit_id="A-01", incident_id="i1", reason="rusak"))
+    if story == "closed":
+        told.close(3_000, "i1")
     found = explained(told)
     assert found.decisive == code
     assert found.response_s is None
