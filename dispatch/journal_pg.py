@@ -13,6 +13,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
+from dispatch import metrics
 from dispatch.database import PASSING_ERRORS
 from dispatch.events import Entry
 from dispatch.journal import (
@@ -133,6 +134,7 @@ class PostgresJournal:
             return False
         except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
             self.projection_failures += 1
+            metrics.projection_failures.inc()
             log.error("rows up to line %s refused by the tables (%s); writing lines only", _last(batch), error.sqlstate)
             await self._write(lines, (b"[]", b"[]", b"[]", b"[]"), b"[]")
         return True

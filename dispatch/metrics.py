@@ -18,3 +18,7 @@ request_seconds = Histogram("siaga_http_request_seconds", "Time to answer by rou
 stream_readers = Gauge("siaga_stream_readers", "Open console and unit streams.")
 fixes = Counter("siaga_fixes_total", "GPS fixes by outcome.", ["outcome"])
 degraded = Gauge("siaga_degraded", "1 while events go to the local spool because the database is away.")
+projection_failures = Counter(
+    "siaga_projection_failures_total",
+    "Batches whose rows the tables refused; their lines were written. A defect: run `siaga projections rebuild`, page somebody.",
+)

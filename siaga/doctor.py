@@ -170,9 +170,8 @@ Check = Callable[[asyncpg.Connection], Awaitable[Finding]]
 
 
 async def check_version(owner: asyncpg.Connection) -> Finding:
-    version = owner.get_server_version()
-    text = f"PostgreSQL {version.major}.{version.minor}"
-    if version.major < VERSION_MIN:
+    text = f"PostgreSQL {await owner.fetchval('SHOW server_version')}"
+    if owner.get_server_version().major < VERSION_MIN:
         return Finding("versi / version", State.BAD, text, f"PostgreSQL {VERSION_MIN} or newer is needed")
     return Finding("versi / version", State.OK, text)
 
