@@ -427,7 +427,8 @@ class Engine:
         if self.region.limits.hourly_traffic:
             self.conditions.set_hour(self.local_hour(at))
         self._commit(self.decide(command, at, actor), at, actor, command_id, entries)
-        for _ in range(ROUNDS_MAX):
+        # After a stall hundreds of deadlines may be due at once, and each is a wake of its own; the bound is on the rest.
+        for _ in range(ROUNDS_MAX + len(self._due)):
             due = self.next_deadline()
             if due is None or due > at:
                 return entries
