@@ -21,6 +21,7 @@ from aiohttp import web
 from dispatch.api.limits import LIMITS, Limit, Limiter
 from dispatch.api.routes import CREW, Call, Route, json
 from dispatch.pack import load
+from geo.router import Router, StraightLineRouter
 from siaga.cli import set_up_logging
 from siaga.demo import _create_database, write_keys
 from siaga.postgres import EmbeddedPostgres
@@ -74,7 +75,11 @@ async def serve(folder: Path, spec: StageSpec, postgres: EmbeddedPostgres) -> No
     pack = Path(spec.pack) if spec.pack else folder
     config = Config(dsn=postgres.dsn(DATABASE), var=folder, port=spec.port, pack=pack, demo=True)
     region = spec.region or load(pack)
-    router = load_router(region, pack, Path(spec.roads) if spec.roads else folder)
+    if spec.policy:
+        region = msgspec.structs.replace(region, policy=spec.policy)
+    router: Router = StraightLineRouter(region.speed_kmh, region.detour_factor)
+    if not spec.straight:
+        router = load_router(region, pack, Path(spec.roads) if spec.roads else folder)
     zero_s = begin(folder)
     clock = spec.clock(zero_s)
     further = [EMPTY_ROUTE] if spec.capacity else []

@@ -104,3 +104,55 @@ def replay(
     until_signal(work())
     if lost:
         raise typer.Exit(1)
+
+
+Pack = Annotated[
+    Path,
+    typer.Option("--region", envvar="SIAGA_REGION", resolve_path=True, help="Folder paket wilayah / region pack"),
+]
+Roads = Annotated[
+    Path, typer.Option("--var", envvar="SIAGA_VAR", resolve_path=True, help="Folder jaringan jalan / road networks")
+]
+DEFAULT_PACK = Path(__file__).resolve().parents[1] / "regions" / "surabaya"
+
+
+@bench.command("intake")
+def bench_intake(
+    region: Pack = DEFAULT_PACK,
+    var: Annotated[
+        Path, typer.Option("--var", envvar="SIAGA_VAR", help="Folder jaringan jalan / road networks")
+    ] = Path("var"),
+    reports: Annotated[float, typer.Option(min=1.0, max=2000.0, help="Laporan per detik / reports per s")] = 200.0,
+    fixes: Annotated[float, typer.Option(min=0.0, max=20_000.0, help="Posisi per detik / positions per s")] = 5000.0,
+    seconds: Annotated[float, typer.Option(min=1.0, max=120.0, help="Lama tiap beban / length of each load")] = 15.0,
+    policy: Annotated[str, typer.Option(help="Kebijakan; kosong = milik wilayah / policy; empty = the pack's")] = "",
+    straight: Annotated[
+        bool, typer.Option(help="Garis lurus, tanpa jaringan jalan / without the road network")
+    ] = False,
+) -> None:
+    """Laporan yang tahan mati listrik per detik, dan sampai ke soket unit. / Durable reports/s, to the unit's socket."""
+    from simulators.load_run import intake, show
+
+    async def work() -> None:
+        title = f"Penerimaan laporan / intake: policy {policy or 'of the pack'}, {'straight lines' if straight else 'roads'}"
+        show(title, await intake(region, var, reports, fixes, seconds, policy, straight))
+
+    until_signal(work())
+
+
+@bench.command("avl")
+def bench_avl(
+    region: Pack = DEFAULT_PACK,
+    var: Annotated[
+        Path, typer.Option("--var", envvar="SIAGA_VAR", help="Folder jaringan jalan / road networks")
+    ] = Path("var"),
+    fixes: Annotated[float, typer.Option(min=20.0, max=20_000.0, help="Posisi per detik / positions per s")] = 5000.0,
+    seconds: Annotated[float, typer.Option(min=1.0, max=120.0, help="Lama beban / length of the load")] = 10.0,
+) -> None:
+    """Posisi unit per detik. / Unit positions per second."""
+    from simulators.load_run import avl, show
+
+    async def work() -> None:
+        show("Posisi unit / positions", await avl(region, var, fixes, seconds))
+
+    until_signal(work())

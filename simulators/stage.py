@@ -39,6 +39,10 @@ class StageSpec(msgspec.Struct):
     start_at: datetime | None = None
     """What its clock shows when the child starts for the first time."""
     speed: float = 1.0
+    policy: str = ""
+    """Name of a dispatch policy; empty = the region's own."""
+    straight: bool = False
+    """Straight lines instead of the road network: leaves the cost of road searches out of a figure."""
     capacity: bool = False
     """Adds the empty route that a benchmark needs as its yardstick."""
 
