@@ -19,6 +19,7 @@ import signal
 import stat
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -76,6 +77,9 @@ THROWAWAY_SETTINGS: dict[str, str] = {
 
 
 THROWAWAY_BYTES_MIN = 1 << 30
+THROWAWAY_PREFIX = "siaga-pg-"
+SWEEP_AFTER_S = 600.0
+"""Younger folders may belong to a cluster that is just being made."""
 
 
 class PostgresError(Exception):
@@ -361,10 +365,26 @@ def _memory_folder() -> str | None:
     return str(shm) if room > THROWAWAY_BYTES_MIN and os.access(shm, os.W_OK) else None
 
 
+def _sweep(place: Path) -> None:
+    """Remove throw-away clusters whose process was killed before it could: a lock that is free has no owner any more."""
+    for folder in place.glob(f"{THROWAWAY_PREFIX}*"):
+        with contextlib.suppress(OSError, PostgresError):
+            if time.time() - folder.stat().st_mtime < SWEEP_AFTER_S:
+                continue
+            owner = EmbeddedPostgres(folder / "data", throwaway=True)
+            owner._take_lock()  # PostgresBusyError: it lives, and so may its replicas
+            for left in folder.glob("*/PG_VERSION"):
+                EmbeddedPostgres(left.parent, throwaway=True).delete()
+            owner.delete()
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 @contextlib.contextmanager
 def throwaway_cluster(settings: dict[str, str] | None = None, *, in_memory: bool = True) -> Iterator[EmbeddedPostgres]:
     """A running cluster for tests, not durable, gone afterwards; in memory where the machine offers that and it is wanted."""
-    folder = Path(tempfile.mkdtemp(prefix="siaga-pg-", dir=_memory_folder() if in_memory else None))
+    place = Path((_memory_folder() if in_memory else None) or tempfile.gettempdir())
+    _sweep(place)
+    folder = Path(tempfile.mkdtemp(prefix=THROWAWAY_PREFIX, dir=place))
     folder.chmod(0o711)
     cluster = EmbeddedPostgres(folder / "data", settings=settings, throwaway=True)
     try:

@@ -151,3 +151,18 @@ async def test_a_replica_follows_and_is_promoted(tmp_path: Path) -> None:
             assert await ask(replica.dsn(), "SELECT sum(n) FROM t") == 6
         finally:
             replica.delete()
+
+
+def test_what_a_killed_test_run_left_is_swept_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its cluster is stopped and removed by the next run; one whose owner lives is left alone."""
+    monkeypatch.setattr("siaga.postgres.SWEEP_AFTER_S", 0.0)
+    monkeypatch.setattr("siaga.postgres._memory_folder", lambda: str(tmp_path))
+    orphan = EmbeddedPostgres(tmp_path / "siaga-pg-orphan" / "data", throwaway=True)
+    orphan.start()
+    orphan._drop_lock()  # as the kernel does for a killed process
+    with throwaway_cluster() as alive, throwaway_cluster() as second:
+        assert orphan.pid() is None
+        assert not orphan.folder.exists()
+        assert alive.pid() is not None
+        assert second.pid() is not None
+    assert sorted(p.name for p in tmp_path.iterdir()) == []
