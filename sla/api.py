@@ -27,11 +27,14 @@ from sla.live import OpenIncident, SlaFold, Summary
 from sla.outcome import Outcome
 from sla.pdf import incident_pdf, period_pdf
 from sla.prediction import Budget, budgets
+from sla.reach import ReachNow, reach_now
 from sla.report import incident_html, period_html, table, to_csv
 from sla.utilisation import Utilisation
 from sla.warnings import WarningFigures, warning_figures
 
 KEPT_S = 2.0
+REACH_KEPT_S = 5.0
+MEDIANS_SPAN = timedelta(days=30)
 LATE_MAX = 500  # one answer; longer periods are for the report
 REPORT_DAYS_MAX = 31  # longer ones take seconds and would hold up the calls: `siaga sla report`
 LINES_SPAN = timedelta(days=2)  # how long after its ring an incident's own lines are looked for
@@ -93,6 +96,7 @@ def routes(
     """Routes reading this fold."""
     offset_h = region.utc_offset_h if region is not None else 7.0
     explain = attribution or Attribution(region, None, offset_h)
+    reached: list[ReachNow] = []
     kept: dict[tuple[datetime | None, datetime | None], tuple[datetime, Summary]] = {}
 
     async def summary(call: Call) -> web.StreamResponse:
@@ -171,11 +175,28 @@ def routes(
             return _file(name, "pdf", await asyncio.to_thread(incident_pdf, found))
         return _file(name, "html", (await asyncio.to_thread(incident_html, found)).encode())
 
+    async def reach(call: Call) -> web.StreamResponse:
+        assert region is not None, "the route is only there with a region and its roads"
+        assert explain.router is not None
+        now = call.services.clock.now()
+        if not reached or not timedelta(0) <= now - reached[0].at < timedelta(seconds=REACH_KEPT_S):
+            hub = call.services.live.hub
+            medians = {p.name: p.p50_s for p in fold.summary(now, now - MEDIANS_SPAN).phases}
+            reached[:] = [reach_now(region, explain.router, hub.state.units, hub.positions, now, medians)]
+        return json(reached[0])
+
     def route(path: str, handler: object, text: str, **more: object) -> Route:
         return Route("GET", path, handler, text, tag="sla", **more)  # type: ignore[arg-type]
 
     one = "/api/v1/sla/incidents/{incident_id}"
+    with_roads = [
+        route(
+            "/api/v1/sla/reach", reach, "Which kecamatan a free unit could reach in 7 minutes right now.",
+            roles=READERS, answer=ReachNow,
+        ),
+    ]  # fmt: skip
     return [
+        *(with_roads if region is not None and explain.router is not None else []),
         route(
             "/api/v1/sla/summary", summary, "SLA-7 and the figures beside it.",
             roles=READERS, query=PeriodQuery, answer=Summary,

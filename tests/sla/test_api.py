@@ -18,6 +18,7 @@ from dispatch.pack import load
 from geo.router import StraightLineRouter
 from sla.api import DossierQuery, IncidentSla, LateResponses, PeriodQuery, ReportQuery
 from sla.live import Summary
+from sla.reach import ReachNow
 from sla.room import SlaRoom
 from sla.sample import START, journal
 from sla.schedule import due
@@ -109,6 +110,21 @@ async def test_the_dossier_of_an_incident_holds_its_own_lines(room: SlaRoom) -> 
     page = body(await ask(room, path, DossierQuery(), incident_id=late)).decode()
     assert "Telepon berdering" in page
     assert body(await ask(room, path, DossierQuery(format="pdf"), incident_id=late)).startswith(b"%PDF")
+
+
+async def test_the_reach_route_answers_for_every_kecamatan(room: SlaRoom) -> None:
+    """No unit on duty in this hub: nobody is reachable, every kecamatan is told."""
+    route = next(r for r in room.routes() if r.path == "/api/v1/sla/reach")
+    hub = SimpleNamespace(state=SimpleNamespace(units={}), positions={})
+    services = SimpleNamespace(clock=SimpleNamespace(now=lambda: NOW), live=SimpleNamespace(hub=hub))
+    answer = await route.handler(SimpleNamespace(services=services))  # type: ignore[arg-type]
+    found = msgspec.json.decode(body(answer), type=ReachNow)  # type: ignore[arg-type]
+    assert (len(found.zones), found.population_share) == (31, 0.0)
+
+
+def test_without_roads_there_is_no_reach_route(room: SlaRoom, tmp_path: Path) -> None:
+    without = SlaRoom(load(PACK), None, lambda: NOW, tmp_path)
+    assert "/api/v1/sla/reach" not in {r.path for r in without.routes()}
 
 
 def test_the_routes_can_be_written_down(room: SlaRoom) -> None:
