@@ -130,7 +130,11 @@ def routes(
         now = call.services.clock.now()
         timeline = fold.timeline
         rows = [r for r in fold.outcomes(now, since, until) if r.verdict == "late"]
-        found = [e for r in rows if (e := explain.explain(timeline.cases[r.incident_id], timeline, now)) is not None]
+        found = [
+            e
+            for r in rows
+            if (e := explain.explain(timeline.cases[r.incident_id], timeline, now, deep=False)) is not None
+        ]
         return json(
             LateResponses(
                 VERSION,

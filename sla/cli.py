@@ -100,7 +100,9 @@ class _Loaded:
 
     def figures(self, first: datetime, last: datetime | None, public: bool = False) -> Figures:
         since, until = days(first.date(), (last or first).date(), self.region.utc_offset_h)
-        return figures(self.fold, since, until, self.now, self.region, self.utilisation, self.attribution, public)
+        return figures(
+            self.fold, since, until, self.now, self.region, self.utilisation, self.attribution, public, deep=True
+        )
 
 
 def _router(region: Region, var: Path) -> Router:

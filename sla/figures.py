@@ -80,8 +80,10 @@ def figures(
     utilisation: Utilisation | None = None,
     attribution: Attribution | None = None,
     public: bool = False,
+    deep: bool = False,
 ) -> Figures:
-    """All figures of [since, until) as known at `now`."""
+    """All figures of [since, until) as known at `now`. `deep`: explain every late response through the engine, however long it
+    takes; without it those not yet explained so are explained by arithmetic (see `Attribution.explain`)."""
     timeline = fold.timeline
     offset_h = region.utc_offset_h if region is not None else 7.0
     explain = attribution or Attribution(region, None, offset_h)
@@ -90,7 +92,7 @@ def figures(
     explanations = []
     for row in counted:
         if row.verdict == "late":
-            found = explain.explain(timeline.cases[row.incident_id], timeline, now)
+            found = explain.explain(timeline.cases[row.incident_id], timeline, now, deep)
             if found is not None:
                 explanations.append(found)
     groups = {by: group(rows, by, offset_h) for by in GROUPS}

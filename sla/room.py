@@ -8,12 +8,13 @@ room.reporter.tick(now)      # every minute or so: writes a report that is due
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
 from dispatch.api.routes import Route
-from dispatch.events import Entry
+from dispatch.events import Entry, IncidentClosed
 from dispatch.region import Region
 from geo.router import Router
 from sla import api
@@ -34,11 +35,25 @@ class SlaRoom:
         self.metrics = SlaMetrics(self.fold, region.code, now, self.utilisation)
         self.reporter = Reporter(self.fold, region, reports, self.utilisation, self.attribution)
         self.region = region
+        self._closed: deque[str] = deque()
 
     def apply(self, entry: Entry) -> None:
         """A few microseconds. `metrics.observe` feeds the utilisation too."""
         self.fold.apply(entry)
         self.metrics.observe(entry)
+        if isinstance(entry.event, IncidentClosed):
+            self._closed.append(entry.event.incident_id)
+
+    def explain_next(self, now: datetime) -> bool:
+        """Ask the engine again about one late response that has closed (some 20 ms); False when none waits.
+
+        Called every now and then, so that lists and reports find explanations ready instead of holding up the calls.
+        """
+        while self._closed:
+            case = self.fold.timeline.cases.get(self._closed.popleft())
+            if case is not None and self.attribution.explain(case, self.fold.timeline, now) is not None:
+                return True
+        return False
 
     def routes(self) -> list[Route]:
         return api.routes(self.fold, self.region, self.attribution, self.utilisation)

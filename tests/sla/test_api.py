@@ -14,6 +14,7 @@ from prometheus_client import REGISTRY, generate_latest
 
 from dispatch.api.problems import Problem
 from dispatch.api.routes import openapi
+from dispatch.events import IncidentClosed
 from dispatch.pack import load
 from geo.router import StraightLineRouter
 from sla.api import DossierQuery, IncidentSla, LateResponses, PeriodQuery, ReportQuery
@@ -131,6 +132,16 @@ def test_the_routes_can_be_written_down(room: SlaRoom) -> None:
     """Every answer and query has a schema."""
     document = openapi(room.routes(), {}, "0")
     assert set(document["paths"]) == {r.path for r in room.routes()}
+
+
+def test_closed_late_responses_are_deepened_one_by_one(room: SlaRoom) -> None:
+    """As many as were late and closed; then nothing waits."""
+    late = {r.incident_id for r in room.fold.outcomes(NOW) if r.verdict == "late"}
+    closed = {e.event.incident_id for e in journal(3, seed=11) if isinstance(e.event, IncidentClosed)}
+    asked = 0
+    while room.explain_next(NOW):
+        asked += 1
+    assert asked == len(late & closed) > 10
 
 
 def test_the_room_shows_its_metrics_and_a_second_one_replaces_the_first(room: SlaRoom, tmp_path: Path) -> None:

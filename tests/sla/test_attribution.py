@@ -187,6 +187,20 @@ def test_the_nearest_unit_on_another_job_and_one_more_unit_at_the_best_post_are_
     assert found.approximate
 
 
+def test_a_shallow_answer_is_replaced_by_the_deep_one_and_never_the_other_way() -> None:
+    """Lists may be answered by arithmetic; once the engine was asked, its answer stays."""
+    told = run(there=1_100, eta_s=1_065)
+    timeline = Timeline().apply_all(told.told)
+    attribution = Attribution(small_region(), StraightLineRouter())
+    case = timeline.cases["i1"]
+    shallow = attribution.explain(case, timeline, at(9_000), deep=False)
+    deep = attribution.explain(case, timeline, at(9_000))
+    assert shallow is not None
+    assert deep is not None
+    assert next(c for c in shallow.counterfactuals if c.code == "post").subject == "dekat"
+    assert attribution.explain(case, timeline, at(9_000), deep=False) is deep
+
+
 def test_turnout_is_judged_by_the_vehicles_own_time_at_that_hour() -> None:
     """Night turnout of this vehicle is 80 s, day 50 s: 60 s after the order is over by day only."""
     by_day = explained(run(delivered=45, rolling=105, there=500), roads=True)
