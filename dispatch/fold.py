@@ -268,9 +268,9 @@ class State:
             unit.state = state
             unit.since = at
         if state is UnitState.AVAILABLE:
+            # Somebody is free: there is a round now. Who stays short has said so, and is not written down again for every
+            # unit that comes free: in a surge that would be one line per open incident and freed unit.
             self.assign_seq = self.seq
-            for incident_id in self.short_ids:
-                self.incidents[incident_id].retry_at = None  # somebody is free: try again now
         self.relocate_seq = self.seq
 
     def _refill(self, incident: Incident) -> None:

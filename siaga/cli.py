@@ -29,6 +29,8 @@ ROOMS: dict[str, tuple[str, str]] = {
     "simulate": ("simulators.cli:simulate", "Satu kota, satu kebijakan / one city, one policy"),
     "evaluate": ("simulators.cli:evaluate", "Kebijakan dibandingkan / policies compared"),
     "bound": ("simulators.cli:bound", "Batas atas / what nobody could beat"),
+    "chaos": ("siaga.chaos:chaos", "Rusak sungguhan / break the real thing and audit"),
+    "doctor": ("siaga.doctor:doctor", "Periksa pemasangan / check the installation"),
     "city": ("simulators.http_cli:city", "Kota simulasi / simulated city"),
     "replay": ("simulators.http_cli:replay", "Putar ulang panggilan nyata / replay recorded calls"),
     "bench": ("simulators.http_cli:bench", "Ukur kecepatan / measure speed"),

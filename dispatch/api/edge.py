@@ -15,7 +15,7 @@ from aiohttp import web
 from dispatch import metrics
 from dispatch.account_rows import AccountsUnavailable
 from dispatch.api import problems
-from dispatch.api.forward import forward
+from dispatch.api.forward import client_address, forward
 from dispatch.api.problems import Problem
 from dispatch.api.routes import Call, Guard, Route, read_body, read_query
 from dispatch.api.services import SERVICES, Services
@@ -55,7 +55,7 @@ def guarded(route: Route) -> Next:
         services = request.app[SERVICES]
         call = Call(request, services)
         if route.limit is not None:
-            wait_s = services.limiter.retry_after_s(route.limit, request.remote or "", time.monotonic())
+            wait_s = services.limiter.retry_after_s(route.limit, client_address(request, services), time.monotonic())
             if wait_s is not None:
                 raise Problem("rate_limited", retry_after_s=wait_s)
         if route.guard is Guard.SESSION:
@@ -83,7 +83,7 @@ async def _staff(request: web.Request, services: Services) -> Actor:
     if session is None:
         raise Problem("not_signed_in")
     if request.method in UNSAFE and not compare_digest(
-        request.headers.get(CSRF_HEADER, "").encode(), session.csrf_token.encode()
+        request.headers.get(CSRF_HEADER, "").encode("utf-8", "surrogateescape"), session.csrf_token.encode()
     ):
         raise Problem("csrf", CSRF_HEADER)
     if "Upgrade" in request.headers and not same_origin(request):
