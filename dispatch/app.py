@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from aiohttp import WSCloseCode, web
 
-from dispatch.api import admin, commands, console, edge, intake, maps, ops, reads, session, unit
+from dispatch.api import admin, commands, console, edge, intake, maps, ops, reads, session, trackers, unit
 from dispatch.api.routes import Route
 from dispatch.api.services import SERVICES, Services
 
@@ -28,6 +28,7 @@ def own_routes() -> list[Route]:
         *console.ROUTES,
         *unit.ROUTES,
         *admin.ROUTES,
+        *trackers.ROUTES,
         *maps.ROUTES,
         *ops.ROUTES,
     ]

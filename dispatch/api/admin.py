@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import secrets
+from datetime import datetime, timedelta
 from typing import Annotated
 
 import msgspec
 from aiohttp import web
 
+from dispatch.api import links
 from dispatch.api.problems import Problem
 from dispatch.api.routes import ADMIN, AUDITOR, SUPERVISOR, Call, Route, json
 from dispatch.api.session import AccountRow
@@ -105,6 +107,58 @@ async def issue(call: Call) -> web.StreamResponse:
     return json(TokenAnswer(token), status=201)
 
 
+class NewEnrolment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    unit_id: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+
+
+class Enrolment(msgspec.Struct):
+    """What the desk shows as a QR code; the phone exchanges `code` for its own key, once."""
+
+    code: str
+    url: str
+    expires_at: datetime
+
+
+class Enrol(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    code: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+
+
+class Enrolled(msgspec.Struct):
+    unit_id: str
+    token: str
+
+
+ENROLMENT_LIFE = timedelta(minutes=10)
+"""Long enough to walk to the vehicle, too short to be found in a photo tomorrow."""
+LABEL = "enrol:"
+
+
+async def offer(call: Call) -> web.StreamResponse:
+    """A one-time enrolment code for a unit's phone."""
+    services = call.services
+    unit_id = call.body.unit_id
+    if unit_id not in services.region.units:
+        raise Problem("unknown_unit", "unit_id")
+    now = services.clock.now()
+    subject = f"{unit_id}~{secrets.token_urlsafe(6)}"
+    code = links.make(services.secret, subject, now, links.ENROL, ENROLMENT_LIFE)
+    return json(Enrolment(code, f"/awak#daftar={code}", now + ENROLMENT_LIFE), status=201)
+
+
+async def enrol(call: Call) -> web.StreamResponse:
+    """The phone's side: code in, device key out. A code works once."""
+    services = call.services
+    subject = links.read(services.secret, call.body.code, services.clock.now(), links.ENROL)
+    if subject is None:
+        raise Problem("enrolment_invalid", "code")
+    unit_id, _, nonce = subject.partition("~")
+    if nonce in services.enrolled or any(t.label == LABEL + nonce for t in services.accounts.tokens()):
+        raise Problem("enrolment_invalid", "code")
+    services.enrolled.add(nonce)
+    token = await services.accounts.issue_token(Role.CREW, unit_id, LABEL + nonce, f"unit:{unit_id}")
+    return json(Enrolled(unit_id, token), status=201)
+
+
 async def revoke(call: Call) -> web.StreamResponse:
     """Every token of a holder: the phone was lost."""
     return json({"revoked": await call.services.accounts.revoke_tokens(call.path("holder"), str(call.who))})
@@ -161,6 +215,28 @@ ROUTES = [
         answer=TokenAnswer,
         statuses=(201, 404, 503),
         tag="admin",
+    ),
+    Route(
+        "POST",
+        "/api/v1/enrolments",
+        offer,
+        "A one-time enrolment code for a unit's phone.",
+        roles=frozenset({ADMIN, SUPERVISOR}),
+        body=NewEnrolment,
+        answer=Enrolment,
+        statuses=(201, 404),
+        tag="admin",
+    ),
+    Route(
+        "POST",
+        "/api/v1/unit/enrol",
+        enrol,
+        "Exchange an enrolment code for the device's key.",
+        body=Enrol,
+        answer=Enrolled,
+        statuses=(201, 403, 503),
+        tag="unit",
+        limit="public_read",
     ),
     Route(
         "DELETE",

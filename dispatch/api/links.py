@@ -1,6 +1,7 @@
-"""The reporter's link: unguessable, expiring, and needing no table.
+"""Signed words that need no table: the reporter's link, a device's enrolment code. Unguessable and expiring.
 
-`<report id>.<expiry, hex seconds>.<HMAC-SHA256 of both>`, so that a leaked link stops working by itself.
+`<subject>.<expiry, hex seconds>.<HMAC-SHA256 of purpose, subject and expiry>`, so that a leaked one stops working by itself and
+one made for one purpose is nothing for another.
 """
 
 from __future__ import annotations
@@ -15,22 +16,26 @@ MAC_BYTES = 16
 """128 bits: guessing is hopeless, and the link still fits a text message."""
 
 
-def make(secret: bytes, report_id: str, now: datetime) -> str:
-    expires = f"{int((now + LINK_LIFE).timestamp()):x}"
-    return f"{report_id}.{expires}.{_mac(secret, report_id, expires)}"
+REPORT, ENROL = "report", "enrol"
 
 
-def read(secret: bytes, token: str, now: datetime) -> str | None:
-    """The report id, or None for a forged, damaged or expired link."""
+def make(secret: bytes, subject: str, now: datetime, purpose: str = REPORT, life: timedelta = LINK_LIFE) -> str:
+    """Sign a subject, which must not contain a full stop."""
+    expires = f"{int((now + life).timestamp()):x}"
+    return f"{subject}.{expires}.{_mac(secret, purpose, subject, expires)}"
+
+
+def read(secret: bytes, token: str, now: datetime, purpose: str = REPORT) -> str | None:
+    """The subject, or None for a forged, damaged or expired word, or one made for another purpose."""
     parts = token.split(".")
     if len(parts) != 3:
         return None
-    report_id, expires, mac = parts
-    if not hmac.compare_digest(mac.encode(), _mac(secret, report_id, expires).encode()):
+    subject, expires, mac = parts
+    if not hmac.compare_digest(mac.encode(), _mac(secret, purpose, subject, expires).encode()):
         return None
-    return report_id if int(expires, 16) >= now.timestamp() else None
+    return subject if int(expires, 16) >= now.timestamp() else None
 
 
-def _mac(secret: bytes, report_id: str, expires: str) -> str:
-    digest = hmac.new(secret, f"{report_id}.{expires}".encode(), hashlib.sha256).digest()
+def _mac(secret: bytes, purpose: str, subject: str, expires: str) -> str:
+    digest = hmac.new(secret, f"{purpose}.{subject}.{expires}".encode(), hashlib.sha256).digest()
     return base64.urlsafe_b64encode(digest[:MAC_BYTES]).rstrip(b"=").decode()

@@ -11,6 +11,11 @@ from aiohttp import web
 
 from dispatch.api.problems import Problem
 from dispatch.api.routes import CREW, STAFF, Call, Route, json
+from dispatch.model import UnitState
+from dispatch.region import Region
+from geo.coverage import Coverage
+from geo.isochrones import isochrones
+from geo.roads import RoadGraph
 
 TILE_CACHE = "public, max-age=3600"
 MVT = "application/vnd.mapbox-vector-tile"
@@ -40,6 +45,13 @@ class RouteQuery(msgspec.Struct, frozen=True):
 class StyleQuery(msgspec.Struct, frozen=True):
     theme: Literal["night", "day"] = "night"
     lang: Literal["id", "en"] = "id"
+
+
+class ReachQuery(msgspec.Struct, frozen=True):
+    """`seconds` from the first ring; `capability` limits to units that have it, left out = any first responder."""
+
+    seconds: Annotated[float, msgspec.Meta(ge=60, le=3600)] = 420.0
+    capability: Annotated[str, msgspec.Meta(max_length=64)] | None = None
 
 
 class Found(msgspec.Struct):
@@ -119,6 +131,61 @@ def _inside(call: Call, lon: float, lat: float) -> None:
         raise Problem("outside_region", "lon", {"lon": lon, "lat": lat})
 
 
+REACH_OVERHEAD_S = 130.0
+"""First ring to wheels rolling at the budgets of `sla`: answer 10, entry 45, decision 10, alert 5, and 60 s of turnout
+(NFPA 1710). What is left of `seconds` is driving."""
+REACH_KEPT_S = 10.0
+
+
+async def reach(call: Call) -> web.StreamResponse:
+    """Where a free unit could stand in time if somebody rang now, as GeoJSON. Drawn in a thread, kept for ten seconds."""
+    services, query = call.services, call.query
+    router = services.live.router
+    if not isinstance(router, RoadGraph):
+        raise Problem("no_road_network")
+    travel_s = query.seconds - REACH_OVERHEAD_S
+    if travel_s <= 0.0:
+        raise Problem("invalid_query", "seconds", {"least": REACH_OVERHEAD_S})
+    hub = services.live.hub
+    now = services.clock.now()
+    key = (query.seconds, query.capability)
+    kept = services.reach.get(key)
+    if kept is not None and (now - kept[0]).total_seconds() < REACH_KEPT_S:
+        return json(kept[1])
+    wanted = {query.capability} if query.capability is not None else first_responders(services.region)
+    places = [
+        (u.unit_id, p.lon, p.lat)
+        for u in hub.state.units.values()
+        if u.state is UnitState.AVAILABLE
+        and not wanted.isdisjoint(u.capabilities)
+        and (p := hub.positions.get(u.unit_id) or u.position) is not None
+    ]
+    drawn = await asyncio.to_thread(_draw_reach, router, places, travel_s)
+    drawn["seconds"], drawn["travel_s"], drawn["units"], drawn["at"] = query.seconds, travel_s, len(places), now
+    services.reach[key] = (now, drawn)
+    return json(drawn)
+
+
+def first_responders(region: Region) -> set[str]:
+    """Capabilities that stop the clock of a medical priority-1 emergency in some plan."""
+    medical = {k.code for k in region.kinds.values() if k.medical}
+    return {
+        c
+        for plan in region.plans
+        if 1 in plan.priorities and plan.kinds & medical
+        for slot in plan.slots
+        if slot.first
+        for c in slot.capabilities
+    }
+
+
+def _draw_reach(graph: RoadGraph, places: list[tuple[str, float, float]], travel_s: float) -> dict[str, Any]:
+    fleet = graph.fleet()
+    for unit_id, lon, lat in places:
+        fleet.place(unit_id, lon, lat)
+    return isochrones(graph, Coverage.of_fleet(fleet).time_s, [travel_s])
+
+
 async def tile(call: Call) -> web.StreamResponse:
     """One vector tile, gzip, with an ETag; empty tiles are 204."""
     try:
@@ -182,6 +249,17 @@ ROUTES = [
         query=RouteQuery,
         answer=Way,
         tag="unit",
+    ),
+    Route(
+        "GET",
+        "/api/v1/map/reach",
+        reach,
+        "Where a free unit could be in time, now.",
+        roles=STAFF,
+        query=ReachQuery,
+        answer=dict[str, Any],
+        statuses=(503,),
+        tag="map",
     ),
     Route(
         "GET",

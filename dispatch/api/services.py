@@ -33,6 +33,10 @@ class Services:
     places: Any = None
     tiles: Any = None
     graph: Any = None
+    enrolled: set[str] = field(default_factory=set)
+    """Enrolment codes used on this node; the token's label tells the other nodes."""
+    reach: dict[Any, Any] = field(default_factory=dict)
+    """Drawn reach maps, by question; see `maps.py`."""
     presence: dict[str, dict[str, Any]] = field(default_factory=dict)
     demo: bool = False
     sockets: weakref.WeakSet[web.WebSocketResponse] = field(default_factory=weakref.WeakSet)

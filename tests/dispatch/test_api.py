@@ -333,6 +333,36 @@ async def test_health_and_metrics_tell_the_truth(server: Server) -> None:
     assert 'siaga_http_requests_total{method="POST",route="/api/v1/unit/start_duty",status="200"}' in text
 
 
+async def test_a_phone_enrols_once_with_a_code_and_then_speaks_for_its_unit(server: Server) -> None:
+    """The desk shows a QR code; a second phone with the same photo of it gets nothing."""
+    async with client(server, "supervisor") as desk, client(server) as phone:
+        status, offer = await desk.post("/api/v1/enrolments", {"unit_id": "A3"})
+        assert status == 201
+        status, enrolled = await phone.post("/api/v1/unit/enrol", {"code": offer["code"]})
+        assert (status, enrolled["unit_id"]) == (201, "A3")
+        for code in (offer["code"], offer["code"][:-1] + "x", "A3~x.ffffffff.zzzz"):
+            status, problem = await phone.post("/api/v1/unit/enrol", {"code": code})
+            assert (status, problem["code"]) == (403, "enrolment_invalid")
+        phone.headers["Authorization"] = f"Bearer {enrolled['token']}"
+        status, feed = await phone.get("/api/v1/unit/feed/poll", after=0)
+        assert (status, feed["unit"]["unit_id"]) == (200, "A3")
+        await desk.http.delete(server.url + "/api/v1/tokens/A3", headers=desk.headers)
+        assert (await phone.get("/api/v1/unit/feed/poll", after=0))[0] == 401
+
+
+async def test_other_makers_trackers_move_units_and_reach_nobody_else(server: Server) -> None:
+    """A tracking server hands in fixes with the partner's token; unknown devices are refused."""
+    await on_duty(server, "A1")
+    stamp = datetime.now(UTC).isoformat()
+    async with client(server, "exchange") as partner:
+        query = {"id": "A1", "lat": "-7.2605", "lon": "112.7405", "timestamp": stamp}
+        status, answer = await partner.get("/api/v1/trackers/osmand", **query)
+        assert (status, answer["accepted"]) == (200, 1)
+        status, problem = await partner.get("/api/v1/trackers/osmand", **{**query, "id": "Z99"})
+        assert (status, problem["code"]) == (404, "unknown_unit")
+    assert server.services.live.hub.positions["A1"].lon == pytest.approx(112.7405)  # type: ignore[union-attr]
+
+
 def test_every_refusal_of_the_engine_has_its_text() -> None:
     """A code without words would reach a person as an error of ours."""
     root = Path(__file__).resolve().parents[2] / "dispatch"

@@ -1,0 +1,130 @@
+"""Positions from other people's trackers: Traccar's forward (JSON), OwnTracks (HTTP), and the OsmAnd query form.
+
+Each decoder turns one message into (device id, Fix). A device id is the unit's id; the tracker is set up with it. Sources:
+Traccar documentation "Position Forwarding", OwnTracks "JSON" book (`_type: location`), Traccar "OsmAnd" protocol page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import msgspec
+
+from dispatch.avl import Fix
+from dispatch.model import Rejected
+
+KNOT_MPS = 0.514444
+KMH_MPS = 1.0 / 3.6
+MS_FROM = 100_000_000_000
+"""OsmAnd sends seconds or milliseconds since 1970; larger than this (year 5138 in seconds) is milliseconds."""
+
+
+class TraccarDevice(msgspec.Struct, frozen=True, rename="camel"):
+    unique_id: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+
+
+class TraccarPosition(msgspec.Struct, frozen=True, rename="camel"):
+    """Speed in knots, course in degrees, accuracy in metres. `valid` False: the receiver had no fix."""
+
+    latitude: float
+    longitude: float
+    fix_time: datetime
+    valid: bool = True
+    speed: float = 0.0
+    course: float = 0.0
+    accuracy: float = 0.0
+
+
+class TraccarMessage(msgspec.Struct, frozen=True):
+    position: TraccarPosition
+    device: TraccarDevice
+
+
+class OwnTracksMessage(msgspec.Struct, frozen=True):
+    """Velocity in km/h, `tst` in seconds since 1970, `acc` in metres. `tid` has two characters; the topic's last part is better."""
+
+    _type: str
+    lat: float | None = None
+    lon: float | None = None
+    tst: int | None = None
+    acc: float | None = None
+    vel: float | None = None
+    cog: float | None = None
+    topic: str = ""
+    tid: str = ""
+
+
+def from_traccar(message: TraccarMessage) -> tuple[str, Fix | None]:
+    """None instead of a fix when the tracker itself says it has none."""
+    p = message.position
+    if not p.valid:
+        return message.device.unique_id, None
+    return message.device.unique_id, _fix(
+        p.longitude, p.latitude, p.fix_time, p.accuracy or None, p.speed * KNOT_MPS, p.course
+    )
+
+
+def from_owntracks(message: OwnTracksMessage) -> tuple[str, Fix | None]:
+    """Only `location` messages carry a position; transitions and waypoints are acknowledged and ignored."""
+    device = message.topic.rsplit("/", 1)[-1] or message.tid
+    if message._type != "location":
+        return device, None
+    if message.lat is None or message.lon is None or message.tst is None:
+        raise Rejected("invalid_body", "tst" if message.tst is None else "lat")
+    at = datetime.fromtimestamp(message.tst, UTC)
+    speed_mps = None if message.vel is None else message.vel * KMH_MPS
+    return device, _fix(message.lon, message.lat, at, message.acc, speed_mps, message.cog)
+
+
+def from_osmand(query: Mapping[str, str]) -> tuple[str, Fix]:
+    """`id`, `lat`, `lon`, `timestamp` (seconds, milliseconds or RFC 3339), `speed` in knots, `bearing`, `accuracy`."""
+    device = query.get("id") or query.get("deviceid") or ""
+    if not device:
+        raise Rejected("invalid_query", "id")
+    lat, lon = _number(query, "lat"), _number(query, "lon")
+    if lat is None or lon is None:
+        raise Rejected("invalid_query", "lat" if lat is None else "lon")
+    stamp = query.get("timestamp", "")
+    try:
+        if stamp.replace(".", "", 1).isdigit():
+            number = float(stamp)
+            at = datetime.fromtimestamp(number / 1000.0 if number > MS_FROM else number, UTC)
+        else:
+            at = datetime.fromisoformat(stamp)
+    except (ValueError, OverflowError, OSError):
+        raise Rejected("invalid_query", "timestamp") from None
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)  # the protocol's times are UTC
+    speed, bearing = _number(query, "speed"), _number(query, "bearing")
+    return device, _fix(lon, lat, at, _number(query, "accuracy"), None if speed is None else speed * KNOT_MPS, bearing)
+
+
+def _number(query: Mapping[str, str], name: str) -> float | None:
+    text = query.get(name)
+    if text is None:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise Rejected("invalid_query", name) from None
+
+
+def _fix(
+    lon: float, lat: float, at: datetime, accuracy_m: float | None, speed_mps: float | None, heading_deg: float | None
+) -> Fix:
+    """A Fix, checked like one of our own phones'."""
+    fields: dict[str, Any] = {"lon": lon, "lat": lat, "fixed_at": at.astimezone(UTC).isoformat()}
+    if accuracy_m is not None:
+        fields["accuracy_m"] = accuracy_m
+    if speed_mps is not None:
+        fields["speed_mps"] = speed_mps
+    if heading_deg is not None:
+        fields["heading_deg"] = heading_deg % 360.0
+    try:
+        return msgspec.convert(fields, Fix)
+    except msgspec.ValidationError as error:
+        text = str(error)
+        field = text.rsplit("`$.", 1)[1].rstrip("`") if "`$." in text else None
+        raise Rejected("invalid_body", field) from None
