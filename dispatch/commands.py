@@ -253,6 +253,14 @@ class ReportClear(Command, frozen=True, tag="report_clear"):
     device_at: Stamp | None = None
 
 
+class RequestBackup(Command, frozen=True, tag="request_backup"):
+    """The crew on the spot asks for more: another ambulance, fire, police."""
+
+    assignment_id: Id
+    capability: Id
+    reason: Reason
+
+
 class TakeOutOfService(Command, frozen=True, tag="take_out_of_service"):
     unit_id: Id
     reason: Reason
@@ -333,6 +341,7 @@ AnyCommand = (
     | ReportTransporting
     | ReportAtHospital
     | ReportClear
+    | RequestBackup
     | TakeOutOfService
     | ReturnToService
     | PlaceUnit

@@ -155,7 +155,9 @@ def reopen_incident(engine: Engine, c: co.ReopenIncident, at: datetime, actor: A
 
 
 def note_incident(engine: Engine, c: co.NoteIncident, at: datetime, actor: Actor) -> list[ev.AnyEvent]:
-    find_incident(engine, c.incident_id)
+    incident = find_incident(engine, c.incident_id)
+    if actor.role == "crew" and all(engine.state.assignments[a].unit_id != actor.name for a in incident.assignment_ids):
+        raise Rejected("not_your_job", "incident_id")
     return [ev.IncidentNoted(incident_id=c.incident_id, text=c.text)]
 
 

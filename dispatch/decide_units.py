@@ -15,6 +15,7 @@ from dispatch import transitions
 from dispatch.decide_reports import check_place, check_time
 from dispatch.fold import EXTRA
 from dispatch.model import (
+    ACTIVE_ASSIGNMENT_STATES,
     COMING_STATES,
     Actor,
     Assignment,
@@ -203,6 +204,24 @@ def _close_if_last(engine: Engine, a: Assignment) -> list[ev.AnyEvent]:
     return [ev.IncidentClosed(incident_id=incident.incident_id, outcome=ALL_CLEAR)]
 
 
+def request_backup(engine: Engine, c: co.RequestBackup, at: datetime, actor: Actor) -> list[ev.AnyEvent]:
+    """One more place in the incident's plan; the planning round of the same step fills it or says why not."""
+    a = find_job(engine, c.assignment_id, actor)
+    if a.state not in ACTIVE_ASSIGNMENT_STATES:
+        raise Rejected("illegal_transition", "assignment_id", before=str(a.state), after="backup")
+    if not any(c.capability in kind.capabilities for kind in engine.region.unit_types.values()):
+        raise Rejected("unknown_capability", "capability")
+    incident = engine.find_open_incident(a.incident_id, "assignment_id")
+    return [
+        ev.AlarmRaised(
+            incident_id=incident.incident_id,
+            level=incident.alarm_level,
+            required=[*incident.required, c.capability],
+            reason=f"{a.unit_id}: {c.reason}",
+        )
+    ]
+
+
 def take_out_of_service(engine: Engine, c: co.TakeOutOfService, at: datetime, actor: Actor) -> list[ev.AnyEvent]:
     """Breakdown or break. A job on the way goes back to the queue; a loaded patient gets another unit."""
     unit = find_unit(engine, c.unit_id, actor)
@@ -277,6 +296,7 @@ HANDLERS = {
     co.ReportTransporting: report_transporting,
     co.ReportAtHospital: report_at_hospital,
     co.ReportClear: report_clear,
+    co.RequestBackup: request_backup,
     co.TakeOutOfService: take_out_of_service,
     co.ReturnToService: return_to_service,
     co.PlaceUnit: place_unit,

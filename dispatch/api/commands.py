@@ -44,6 +44,7 @@ STAFF: dict[type[co.Command], frozenset[str]] = {
     co.ReportTransporting: SENDERS,
     co.ReportAtHospital: SENDERS,
     co.ReportClear: SENDERS,
+    co.RequestBackup: SENDERS,
     co.TakeOutOfService: SENDERS,
     co.ReturnToService: SENDERS,
     co.PlaceUnit: SENDERS,
@@ -65,6 +66,8 @@ UNIT: tuple[type[co.Command], ...] = (
     co.ReportTransporting,
     co.ReportAtHospital,
     co.ReportClear,
+    co.RequestBackup,
+    co.NoteIncident,
     co.TakeOutOfService,
     co.ReturnToService,
 )

@@ -234,6 +234,27 @@ def test_a_breakdown_with_a_patient_on_board_calls_another_ambulance() -> None:
     assert engine.state.incidents["260302-0001"].state is IncidentState.ON_SCENE
 
 
+def test_a_crew_asks_for_backup_and_it_is_sent_at_once() -> None:
+    """The plan grows by one place, filled in the same step."""
+    engine = make_engine()
+    engine.step(report("medis"), after(1), TAKER)
+    job = job_of(engine, "A1")
+    engine.step(co.ReportAtScene(assignment_id=job), after(60), crew("A1"))
+    asked = co.RequestBackup(assignment_id=job, capability="fire", reason="korban terjepit")
+    assert assigned_units(engine.step(asked, after(70), crew("A1"))) == ["P1"]
+    with pytest.raises(Rejected, match="unknown_capability"):
+        engine.step(co.RequestBackup(assignment_id=job, capability="naga", reason="besar"), after(71), crew("A1"))
+
+
+def test_a_crew_may_note_only_on_its_own_incident() -> None:
+    """What another unit's job says is not its business."""
+    engine = make_engine()
+    engine.step(report("medis"), after(1), TAKER)
+    engine.step(co.NoteIncident(incident_id="260302-0001", text="lantai 3"), after(5), crew("A1"))
+    with pytest.raises(Rejected, match="not_your_job"):
+        engine.step(co.NoteIncident(incident_id="260302-0001", text="lantai 3"), after(6), crew("A3"))
+
+
 def test_repeating_a_button_changes_nothing_and_hurts_nobody() -> None:
     """A step that already stands is answered with no events."""
     engine = make_engine()
