@@ -37,6 +37,7 @@ from dispatch.policies.closest import Closest
 from dispatch.policies.view import Policy
 from dispatch.region import Plan, Region
 from geo.approach import Approach, approach_to
+from geo.nearest import RoadFleet
 from geo.router import LIGHTS, REGULAR, Router
 
 Handler = Callable[["Engine", Any, datetime, Actor], list[ev.AnyEvent]]
@@ -51,6 +52,8 @@ BOUNDED_ASKS = 2
 """Searches that stop at the k-th unit before a full sweep is worth keeping: about its price in bounded searches."""
 APPROACHES_KEPT = 128
 """Kept sweeps, the longest unused forgotten first: 430 kB each on a 54,000-node city."""
+MOVING_MPS = 3.0
+"""Below a slow run a receiver's heading is noise."""
 ROUNDS_MAX = 64
 """Wakes that one instant may cause before we call it a loop: an assertion, because policies must come to rest."""
 
@@ -385,7 +388,15 @@ class Engine:
             post = self.region.posts[unit.post]
             unit.position = Position(lon=post.lon, lat=post.lat, fixed_at=at, received_at=at, source="post")
         if unit.position is not None:
-            self.fleet.place(unit.unit_id, unit.position.lon, unit.position.lat)
+            self._put(unit.unit_id, unit.position)
+
+    def _put(self, unit_id: str, position: Position) -> None:
+        """On the road it drives on: a moving unit's heading tells the carriageway."""
+        moving = position.speed_mps is not None and position.speed_mps >= MOVING_MPS
+        if moving and isinstance(self.fleet, RoadFleet):
+            self.fleet.place(unit_id, position.lon, position.lat, position.heading_deg)
+        else:
+            self.fleet.place(unit_id, position.lon, position.lat)
 
     def fix(self, unit_id: str, position: Position) -> None:
         """Latest GPS fix of a unit. Not journaled (limits and loss: `docs/life-of-an-incident.md`); older fixes are ignored."""
@@ -400,7 +411,7 @@ class Engine:
             return
         unit.position = position
         if unit.state is not UnitState.OFF_DUTY:
-            self.fleet.place(unit_id, position.lon, position.lat)
+            self._put(unit_id, position)
 
     def announce(self, event: ev.AnyEvent, at: datetime) -> list[ev.Entry]:
         """Apply an event that no command decides (a node taking the lead)."""
