@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -75,3 +78,15 @@ async def pool(database: str) -> AsyncIterator[asyncpg.Pool]:
     made = await create_pool(database)
     yield made
     made.terminate()
+
+
+@pytest.fixture
+def room() -> Iterator[Path]:
+    """A folder of this test's own that PostgreSQL's user can enter, for tests that run a durable cluster.
+
+    `tmp_path` will not do: every pytest that starts shuts the folder above it to other users again.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="siaga-room-"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)

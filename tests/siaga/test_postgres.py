@@ -15,9 +15,9 @@ from siaga.postgres import EmbeddedPostgres, PostgresBusyError, PostgresError, b
 
 
 @pytest.fixture
-def durable(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
+def durable(room: Path) -> Iterator[EmbeddedPostgres]:
     """A cluster with the settings of `make run`."""
-    cluster = EmbeddedPostgres(tmp_path / "postgres")
+    cluster = EmbeddedPostgres(room / "postgres")
     yield cluster
     cluster.stop(immediate=True)
 
@@ -99,9 +99,9 @@ async def test_the_server_log_holds_no_values(durable: EmbeddedPostgres) -> None
     assert "0000 112" not in text
 
 
-def test_data_of_another_major_version_are_explained(tmp_path: Path) -> None:
+def test_data_of_another_major_version_are_explained(room: Path) -> None:
     """The error says what to do, touches nothing and lets the folder go."""
-    folder = tmp_path / "postgres"
+    folder = room / "postgres"
     folder.mkdir()
     (folder / "PG_VERSION").write_text("9.3\n")
     with pytest.raises(PostgresError, match=r"PostgreSQL 9\.3"):
@@ -111,15 +111,15 @@ def test_data_of_another_major_version_are_explained(tmp_path: Path) -> None:
         EmbeddedPostgres(folder).start()
 
 
-def test_only_throw_away_clusters_can_be_deleted(tmp_path: Path) -> None:
+def test_only_throw_away_clusters_can_be_deleted(room: Path) -> None:
     """A slip of the hand must not delete a city's data."""
     with pytest.raises(AssertionError):
-        EmbeddedPostgres(tmp_path / "postgres").delete()
+        EmbeddedPostgres(room / "postgres").delete()
 
 
-def test_long_folders_get_a_short_socket(tmp_path: Path) -> None:
+def test_long_folders_get_a_short_socket(room: Path) -> None:
     """A socket's path may have 107 bytes."""
-    deep = EmbeddedPostgres(tmp_path / ("x" * 120) / "postgres")
+    deep = EmbeddedPostgres(room / ("x" * 120) / "postgres")
     assert len(str(deep.socket_folder / ".s.PGSQL.5432")) < 107
 
 
@@ -129,7 +129,7 @@ def test_the_wheel_brings_what_backup_and_replica_need() -> None:
         assert (binaries() / program).exists(), program
 
 
-async def test_a_replica_follows_and_is_promoted(tmp_path: Path) -> None:
+async def test_a_replica_follows_and_is_promoted(room: Path) -> None:
     """pg_basebackup, streaming, promotion: the commit that was confirmed by the replica is there after it took over."""
     settings = {"wal_level": "replica", "max_wal_senders": "4"}
     with throwaway_cluster(settings) as leader:
@@ -153,11 +153,11 @@ async def test_a_replica_follows_and_is_promoted(tmp_path: Path) -> None:
             replica.delete()
 
 
-def test_what_a_killed_test_run_left_is_swept_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_killed_test_run_left_is_swept_away(room: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its cluster is stopped and removed by the next run; one whose owner lives is left alone."""
     monkeypatch.setattr("siaga.postgres.SWEEP_AFTER_S", 0.0)
-    monkeypatch.setattr("siaga.postgres._memory_folder", lambda: str(tmp_path))
-    orphan = EmbeddedPostgres(tmp_path / "siaga-pg-orphan" / "data", throwaway=True)
+    monkeypatch.setattr("siaga.postgres._memory_folder", lambda: str(room))
+    orphan = EmbeddedPostgres(room / "siaga-pg-orphan" / "data", throwaway=True)
     orphan.start()
     orphan._drop_lock()  # as the kernel does for a killed process
     with throwaway_cluster() as alive, throwaway_cluster() as second:
@@ -165,4 +165,4 @@ def test_what_a_killed_test_run_left_is_swept_away(tmp_path: Path, monkeypatch: 
         assert not orphan.folder.exists()
         assert alive.pid() is not None
         assert second.pid() is not None
-    assert sorted(p.name for p in tmp_path.iterdir()) == []
+    assert sorted(p.name for p in room.iterdir()) == []
