@@ -159,12 +159,26 @@ class EngineView:
         while True:
             near = self._engine.travel_times(need.incident_id, need.lon, need.lat, mode, reach, members)
             found = [Arrival(u, round(turnout_s[u] + t, 3), turnout_s[u]) for u, t in near]
+            if not found:
+                return self._straight(need, members, turnout_s)
             if k is None or reach is None or len(near) != reach:
                 return found
             found.sort(key=lambda arrival: (arrival.eta_s, arrival.unit_id))
             if near[-1][1] + least_s >= found[k - 1].eta_s:
                 return found
             reach *= 2
+
+    def _straight(self, need: Need, members: list[str], turnout_s: dict[str, float]) -> list[Arrival]:
+        """Nobody gets there by road: who is nearest in a straight line, so that somebody goes and a person can judge."""
+        found = []
+        for unit_id in members:
+            position = self.units[unit_id].position
+            if position is not None:
+                metres = straight_line_m(position.lon, position.lat, need.lon, need.lat)
+                eta_s = round(turnout_s[unit_id] + S_PER_M * metres, 1)
+                found.append(Arrival(unit_id, eta_s, turnout_s[unit_id], by_road=False))
+        found.sort(key=lambda arrival: (arrival.eta_s, arrival.unit_id))
+        return found
 
     def busy_stage(self, unit_id: str) -> str | None:
         assignment_id = self.units[unit_id].assignment_id
@@ -288,7 +302,7 @@ def _recommendation(
     if all(a.unit_id != choice.unit_id for a in arrivals):
         arrivals.append(Arrival(choice.unit_id, choice.eta_s))
         arrivals.sort(key=lambda a: (a.eta_s, a.unit_id))
-    exact = len(arrivals)
+    exact = sum(a.by_road for a in arrivals)
     if bound is None:
         arrivals += _further(view, need, arrivals)
     arrivals.sort(key=lambda a: a.unit_id != choice.unit_id)  # stable: the chosen one first, the rest by time

@@ -51,6 +51,8 @@ class Arrival(msgspec.Struct, frozen=True):
     unit_id: str
     eta_s: float
     turnout_s: float = 0.0
+    by_road: bool = True
+    """False: no road leads there, the time is a straight-line estimate (an island, a district cut off by water)."""
 
 
 class Choice(msgspec.Struct, frozen=True):

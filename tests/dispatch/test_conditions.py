@@ -96,3 +96,16 @@ def test_without_a_road_network_a_restriction_is_kept_and_says_that_it_touches_n
     assert isinstance(event, ev.RoadRestricted)
     assert event.arcs == 0
     assert len(engine.state.restrictions) == 1
+
+
+def test_an_incident_cut_off_from_every_road_still_gets_somebody_and_says_how_it_was_timed() -> None:
+    """Both ways into the quarter are flooded: the nearest by straight line goes, and no time is called exact."""
+    engine = road_engine()
+    close(engine, 9.0, 1)
+    close(engine, 11.0, 2)
+    for unit_id in ("A2", "A3", "A4"):
+        engine.step(co.EndDuty(unit_id=unit_id), after(3), crew(unit_id))
+    entries = engine.step(report("medis", STEP * 10), after(4), TAKER)
+    assert assigned_units(entries) == ["A1"]
+    recommended = next(e.event for e in entries if isinstance(e.event, ev.UnitRecommended))
+    assert recommended.candidates.exact == 0
