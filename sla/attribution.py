@@ -253,7 +253,8 @@ class Attribution:
         predicted_s = max(0.0, leg.eta_s - self._turnout_s(leg.unit_id, leg.assigned_at))
         if travel_s > predicted_s and leg.en_route_at is not None and leg.eta_s > 0:
             found.append(("road", travel_s - predicted_s, travel_s, predicted_s, leg.unit_id, None))
-        priced = next((r for r in reversed(case.recommended) if leg.assigned_at and r.at <= leg.assigned_at), None)
+        asked = (r for r in reversed(case.recommended) if r.capability == leg.capability)
+        priced = next((r for r in asked if leg.assigned_at is not None and r.at <= leg.assigned_at), None)
         if priced is not None and priced.quickest_eta_s is not None and priced.quickest != leg.unit_id:
             saved_s = leg.eta_s - priced.quickest_eta_s
             found.append(

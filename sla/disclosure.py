@@ -11,7 +11,7 @@ blanked cell is at most so much.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 SMALL_N = 5  # the usual threshold of health statistics: counts below five are not published
 Cell = tuple[int, int]
@@ -41,6 +41,21 @@ def bridges(blank: set[Cell]) -> set[Cell]:
         if ("c", cell[1]) not in reached:
             found.add(cell)
     return found
+
+
+def lumped(counts: Mapping[str, tuple[int, int]], small_n: int = SMALL_N) -> set[str]:
+    """Keys to be printed as one "others" line: every key with a cell of 1..small_n-1, and the next smallest until that line
+    itself has none. Sums stay whole, so there is nothing to subtract. `counts`: (on time, late) by key.
+    """
+
+    def small(cells: Iterable[int]) -> bool:
+        return any(0 < n < small_n for n in cells)
+
+    together = {key for key, cells in counts.items() if small(cells)}
+    rest = sorted((sum(cells), key) for key, cells in counts.items() if key not in together)
+    while together and rest and small(sum(counts[k][j] for k in together) for j in (0, 1)):
+        together.add(rest.pop(0)[1])
+    return together
 
 
 def blanks(counts: Sequence[Sequence[int]], small_n: int = SMALL_N) -> set[Cell]:

@@ -25,6 +25,7 @@ from sla.utilisation import ALL, UnitUse, Utilisation, ZeroWindow
 from sla.warnings import WarningFigures, warning_figures
 
 LATE_LISTED_MAX = 500  # a bad month of one city; the CSV has all
+PUBLIC_GROUPS = ("kind", "hour", "weekday", "shift")
 GROUPS = ("zone", "kind", "hour", "weekday", "shift", "unit")
 
 
@@ -96,6 +97,16 @@ def figures(
             if found is not None:
                 explanations.append(found)
     groups = {by: group(rows, by, offset_h) for by in GROUPS}
+    shown = groups
+    late = summarise(explanations)
+    summary = fold.summary(now, since, until)
+    days = p_chart(_by_day(counted, since, until, offset_h))
+    p90_days = imr_chart(_p90_by_day(counted, since, until, offset_h))
+    if public:  # a day's few late ones, a cause that happened once, an id: each may point at somebody
+        shown = {by: group(rows, by, offset_h, public=True) for by in PUBLIC_GROUPS}
+        late = msgspec.structs.replace(late, causes=[], by_post={}, by_hour={}, by_zone={})
+        summary = msgspec.structs.replace(summary, excluded_ids={}, open=[], worst_zone=None, worst_zone_share=None)
+        days, p90_days = [], []
     use = {} if utilisation is None else utilisation.use(now)
     windows = [] if utilisation is None else _windows(utilisation, since, until, now)
     # without a position in the city the approximate flag has nothing to be about
@@ -110,13 +121,13 @@ def figures(
         last_seq=timeline.last_seq or 0,
         public=public,
         approximate=explain.router is not None and explain.router.approximate,
-        summary=fold.summary(now, since, until),
+        summary=summary,
         zones=zone_rows(groups["zone"], region, public),
-        groups=groups if not public else {by: groups[by] for by in ("kind", "hour", "weekday", "shift")},
-        days=p_chart(_by_day(counted, since, until, offset_h)),
-        p90_days=imr_chart(_p90_by_day(counted, since, until, offset_h)),
+        groups=shown,
+        days=days,
+        p90_days=p90_days,
         spike=spike_under([r.response_s for r in counted if r.response_s is not None]),
-        late=summarise(explanations),
+        late=late,
         late_list=[] if public else explanations[:LATE_LISTED_MAX],
         late_unlisted=len(explanations) if public else max(0, len(explanations) - LATE_LISTED_MAX),
         calls=call_figures(timeline.reports.values(), now, since, until),

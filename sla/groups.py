@@ -12,10 +12,13 @@ from datetime import UTC, date, datetime, timedelta
 import msgspec
 
 from dispatch.model import Rejected
+from sla.disclosure import SMALL_N, lumped
 from sla.outcome import Outcome
 from sla.statistics import Quantiles, Share, quantiles, share
 
 UNKNOWN = "-"
+OTHERS = "~"
+"""The lump of small groups; sorts after every key."""
 SHIFTS: tuple[tuple[str, int, int], ...] = (("pagi", 7, 14), ("sore", 14, 21), ("malam", 21, 7))
 """Three-shift roster of Indonesian hospitals and posts: morning, evening, night. [unverified for 112: configuration]"""
 
@@ -74,12 +77,26 @@ def counted(rows: Iterable[Outcome]) -> list[Outcome]:
     return [r for r in rows if r.verdict != "left_out"]
 
 
-def group(rows: Iterable[Outcome], by: str, utc_offset_h: float) -> list[Group]:
-    """Figures of each group, sorted by key."""
+def _cells(rows: list[Outcome]) -> tuple[int, int]:
+    on_time = sum(r.verdict == "on_time" for r in rows)
+    return on_time, len(rows) - on_time
+
+
+def group(rows: Iterable[Outcome], by: str, utc_offset_h: float, public: bool = False) -> list[Group]:
+    """Figures of each group, sorted by key. For the public, groups with small numbers are lumped together as `OTHERS`;
+    nothing at all is given when even they are too few."""
     key = key_function(by, utc_offset_h)
     members: dict[str, list[Outcome]] = {}
     for row in counted(rows):
         members.setdefault(key(row), []).append(row)
+    if public:
+        cells = {name: _cells(of) for name, of in members.items()}
+        together = lumped(cells)
+        others = [row for name in sorted(together) for row in members.pop(name)]
+        if any(0 < n < SMALL_N for n in _cells(others)):
+            return []
+        if others:
+            members[OTHERS] = others
     return [
         Group(name, share(sum(r.verdict == "on_time" for r in of), len(of)), quantiles(r.response_s for r in of))
         for name, of in sorted(members.items())

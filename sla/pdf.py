@@ -226,6 +226,7 @@ def period_pdf(f: Figures, region: Region | None = None) -> bytes:
             f"{wording.whole(f.late.late)} terlambat; {wording.whole(f.late.explained)} akan tepat waktu bila satu hal saja beres.",
             9.5,
         )
+    if f.late.causes:
         page.rows(
             ("Sebab", "Penentu", "Cukup sendirian", "Terjadi pada", "Rata-rata s"),
             [

@@ -22,6 +22,7 @@ from sla import wording
 from sla.dossier import Dossier
 from sla.drawing import control_chart, phase_bars
 from sla.figures import Figures
+from sla.groups import OTHERS
 from sla.outcome import PHASE_NAMES, PHASES, Outcome
 from sla.sentences import NAMES
 
@@ -75,6 +76,8 @@ def label(key: str, by: str, region: Region | None = None) -> str:
         return region.kinds[key].name_id
     if by == "zone" and region is not None and key in region.zones:
         return region.zones[key].name
+    if key == OTHERS:
+        return "lainnya, digabung karena sedikit"
     if key == "-":
         return "tidak ada unit" if by == "unit" else "tidak tercatat"
     return key

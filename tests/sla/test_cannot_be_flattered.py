@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dispatch import events as ev
+from sla.outcome import outcome
 from tests.sla.histories import Day, counted, fold, honest_day, meddled, tampered
 from tests.sla.journals import WHO, at
 
@@ -65,6 +66,19 @@ def test_every_emergency_is_counted_or_listed_exactly_once(rng: random.Random, a
     assert on_time >= 0
     assert tally.n == on_time + sum(len(ids) for ids in tally.late.values()) + tally.missing_lines
     assert tally.within == max(0, on_time - tally.missing_lines)
+
+
+@fewer
+@given(rngs, st.integers(0, 4))
+def test_the_phases_of_any_response_sum_to_it_exactly(rng: random.Random, acts: int) -> None:
+    """Whatever stamps are missing, equal, reversed or corrected."""
+    timeline = fold(tampered(rng, honest_day(rng), acts))
+    for case in timeline.cases.values():
+        row = outcome(case, timeline, None)
+        if row.phases:
+            assert row.response_s is not None
+            assert abs(sum(s for s in row.phases.values() if s is not None) - row.response_s) < 1e-6
+            assert all(s is None or s >= 0.0 for s in row.phases.values())
 
 
 @fewer

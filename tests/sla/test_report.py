@@ -115,6 +115,12 @@ def test_a_public_report_names_no_single_response_and_blanks_small_numbers(fold:
         if zone.n is not None and zone.within is not None:
             assert not 0 < zone.within < 5
             assert not 0 < zone.n - zone.within < 5
+    for groups in found.groups.values():
+        for g in groups:
+            assert not 0 < g.share.within < 5
+            assert not 0 < g.share.n - g.share.within < 5
+    assert found.summary.excluded_ids == {}
+    assert (found.late.causes, found.late.by_zone, found.days, found.late_list) == ([], {}, [], [])
     assert len(period_pdf(found)) > 5_000
 
 

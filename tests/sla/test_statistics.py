@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dispatch import events as ev
 from sla import charts
 from sla.calls import call_figures
-from sla.disclosure import SMALL_N, blanks, with_totals
+from sla.disclosure import SMALL_N, blanks, lumped, with_totals
 from sla.groups import group, shift_of
 from sla.live import SlaFold
 from sla.outcome import PHASE_BUDGET_S, PHASES
@@ -246,6 +246,17 @@ def test_no_blanked_cell_can_be_computed_from_what_is_printed(counts: list[list[
     for i, j in blank:
         unit = np.eye(size)[i * columns + j]
         assert np.linalg.matrix_rank(np.vstack([known, unit])) == rank + 1, f"{(i, j)} of {table} with {blank}"
+
+
+@given(
+    st.dictionaries(st.text("abc", min_size=1, max_size=3), st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=8)
+)
+def test_lumping_leaves_no_small_cell_or_lumps_everything(counts: dict[str, tuple[int, int]]) -> None:
+    """What stays apart has no cell of 1 to 4; neither has the lump, unless there is nothing left to add to it."""
+    together = lumped(counts)
+    assert all(n == 0 or n >= SMALL_N for key, cells in counts.items() if key not in together for n in cells)
+    lump = [sum(counts[k][j] for k in together) for j in (0, 1)]
+    assert together == set(counts) or all(n == 0 or n >= SMALL_N for n in lump)
 
 
 def test_a_table_of_large_numbers_is_printed_whole() -> None:
