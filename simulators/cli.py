@@ -24,6 +24,9 @@ def simulate(
     city_dir: CityDir,
     calls: CallFile = None,
     policy: Annotated[str, typer.Option(help=" | ".join(NAMES))] = "siaga",
+    var: Annotated[Path, typer.Option(envvar="SIAGA_VAR", help="Simpanan jaringan jalan / road networks kept")] = Path(
+        "var"
+    ),
     deadline_s: Deadline = None,
     seed: Seed = 1,
     street_posts: Street = 0,
@@ -41,7 +44,7 @@ def simulate(
         if (city_dir / "region.toml").is_file():
             from simulators import packs
 
-            result = packs.simulate(city_dir, policy, years, seed)
+            result = packs.simulate(city_dir, policy, years, seed, var)
         else:
             result = room.simulate(city_dir, calls, policy, deadline_s, seed, street_posts, days)
     except Rejected as refused:

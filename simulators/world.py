@@ -142,7 +142,8 @@ class World:
     """Runs one engine through one list of calls."""
 
     def __init__(
-        self, engine: Engine, net: Roads, calls: Calls, seed: int = 0, faults: Faults = NO_FAULTS
+        self, engine: Engine, net: Roads, calls: Calls, seed: int = 0, faults: Faults = NO_FAULTS,
+        give_up_s: float = GIVEN_UP_S,
     ) -> None:  # fmt: skip
         self.engine = engine
         self.net = net
@@ -157,6 +158,7 @@ class World:
         self.bodies: dict[str, Body] = {}
         self._call_of_incident: dict[str, int] = {}
         self._submitting: int | None = None
+        self._give_up_s = give_up_s
         self._carried: set[int] = set()
         self._unsent = 0
         self._stretch_sigma = math.sqrt(math.log(1.0 + faults.travel_cv**2))
@@ -179,7 +181,7 @@ class World:
     def run(self, until_s: float | None = None) -> Log:
         """Run until every call is done with, or `until_s` (default: half a day after the last call, when the rest is given up)."""
         if until_s is None:
-            until_s = float(self.calls.t_sec[-1]) + GIVEN_UP_S if len(self.calls) else 0.0
+            until_s = float(self.calls.t_sec[-1]) + self._give_up_s if len(self.calls) else 0.0
         for unit_id, spec in self.region.units.items():
             node, offroad_m, lon, lat = self._posts[spec.home_post]
             body = self.bodies[unit_id] = Body(unit_id, node, offroad_m, lon, lat, at_post=spec.home_post)
@@ -242,6 +244,8 @@ class World:
                 self._opened(event)  # type: ignore[arg-type]
             elif kind is ev.UnitOutOfService:
                 idle.pop(event.unit_id, None)  # type: ignore[union-attr]
+                if entry.actor == ENGINE:  # nobody answered: the crew is heard of again later
+                    self._later(self._now + REPAIR_S, "repaired", event.unit_id)  # type: ignore[union-attr]
         for unit_id in idle:
             self._go_to_post(self.bodies[unit_id])
         return True
