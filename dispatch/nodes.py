@@ -163,6 +163,8 @@ class Node:
         self.leader_url = ""
         self.settled = asyncio.Event()
         """Set once this node leads or knows who does."""
+        self.leads = asyncio.Event()
+        """Set while this node writes; whoever waits for another leader may stop waiting."""
         self._ask = ask
         self._asked = False
         self._patient_since_s: float | None = None
@@ -235,6 +237,7 @@ class Node:
         await self.live.lead(self.name, self.url)
         self.leader_url = self.url
         self.settled.set()
+        self.leads.set()
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self.live.run(), name="writer")
@@ -246,6 +249,8 @@ class Node:
             self.live.dethrone()
             fenced, others = group.split(JournalFenced)
             raise (fenced or others or group).exceptions[0] from group
+        finally:
+            self.leads.clear()
 
     async def _beat(self) -> None:
         """A missed beat is not a lost lead: while the database is away nobody can take over, and we go on."""

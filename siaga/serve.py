@@ -18,6 +18,7 @@ from aiohttp import web
 from dashboards.pages import add_pages
 from dispatch.account_rows import AccountsUnavailable, PostgresAccounts
 from dispatch.accounts import REFRESH_S, Accounts
+from dispatch.api.door import Door
 from dispatch.api.routes import Route
 from dispatch.api.services import Services
 from dispatch.app import make_app
@@ -164,6 +165,9 @@ class Server:
         self._stack.push_async_callback(_end, refresh)
         house = asyncio.create_task(keep_house(lines, accounts.store, self.clock), name="housekeeping")
         self._stack.push_async_callback(_end, house)
+        assert runner.server is not None
+        door = asyncio.create_task(Door(runner.server).watch(), name="door")
+        self._stack.push_async_callback(_end, door)
         site = web.TCPSite(runner, config.host, config.port)
         await site.start()
         port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]

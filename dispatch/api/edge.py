@@ -15,7 +15,7 @@ from aiohttp import web
 from dispatch import metrics
 from dispatch.account_rows import AccountsUnavailable
 from dispatch.api import problems
-from dispatch.api.forward import client_address, forward
+from dispatch.api.forward import LeadsNow, client_address, forward
 from dispatch.api.problems import Problem
 from dispatch.api.routes import Call, Guard, Route, read_body, read_query
 from dispatch.api.services import SERVICES, Services
@@ -71,7 +71,13 @@ def guarded(route: Route) -> Next:
         try:
             return await route.handler(call)
         except NotLeading:
-            return await forward(request, call.raw, services)
+            try:
+                return await forward(request, call.raw, services)
+            except LeadsNow:
+                # Under a key the old leader's answer, if there was one, is ours by now. Without one it might be done twice.
+                if "Idempotency-Key" in request.headers:
+                    return await route.handler(call)
+                raise Problem("not_leading", retry_after_s=1) from None
 
     return handle
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 from hashlib import sha256
 
@@ -17,26 +18,43 @@ TIMEOUT = aiohttp.ClientTimeout(total=3.0, connect=0.5)
 KEPT_HEADERS = ("Authorization", "Cookie", "Content-Type", "Accept-Language", "Idempotency-Key", "X-CSRF-Token")
 
 
+class LeadsNow(Exception):  # noqa: N818
+    """While we waited for the old leader's answer this node became the leader itself."""
+
+
 async def forward(request: web.Request, body: bytes, services: Services) -> web.Response:
-    """Raises Problem("not_leading") when no leader is known or the leader does not answer; the client tries again."""
+    """Raises LeadsNow, and Problem("not_leading") when no leader is known or it does not answer; the client tries again."""
     leader = services.node.leader_url
     if not leader or leader == services.node.url or FORWARDED in request.headers:
         raise Problem("not_leading", retry_after_s=1)
-    headers = {name: request.headers[name] for name in KEPT_HEADERS if name in request.headers}
-    headers[FORWARDED] = stamped(services.secret, request.remote or "")
+    handing_on = asyncio.ensure_future(_hand_on(leader + request.path_qs, request, body, services))
+    leading = asyncio.ensure_future(services.node.leads.wait())
     try:
-        async with (
-            aiohttp.ClientSession(timeout=TIMEOUT) as session,
-            session.request(request.method, leader + request.path_qs, data=body, headers=headers) as answer,
-        ):
-            return web.Response(
-                status=answer.status,
-                body=await answer.read(),
-                content_type=answer.content_type,
-                headers={"Retry-After": answer.headers["Retry-After"]} if "Retry-After" in answer.headers else None,
-            )
+        await asyncio.wait([handing_on, leading], return_when=asyncio.FIRST_COMPLETED)
+        if handing_on.done():
+            return handing_on.result()
+        raise LeadsNow
     except (aiohttp.ClientError, TimeoutError):
         raise Problem("not_leading", retry_after_s=1) from None
+    finally:
+        for waiting in (handing_on, leading):
+            waiting.cancel()
+        await asyncio.gather(handing_on, leading, return_exceptions=True)
+
+
+async def _hand_on(url: str, request: web.Request, body: bytes, services: Services) -> web.Response:
+    headers = {name: request.headers[name] for name in KEPT_HEADERS if name in request.headers}
+    headers[FORWARDED] = stamped(services.secret, request.remote or "")
+    async with (
+        aiohttp.ClientSession(timeout=TIMEOUT) as session,
+        session.request(request.method, url, data=body, headers=headers) as answer,
+    ):
+        return web.Response(
+            status=answer.status,
+            body=await answer.read(),
+            content_type=answer.content_type,
+            headers={"Retry-After": answer.headers["Retry-After"]} if "Retry-After" in answer.headers else None,
+        )
 
 
 def stamped(secret: bytes, address: str) -> str:

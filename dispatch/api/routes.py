@@ -6,6 +6,7 @@ place where any of this is decided, and tests walk the same table.
 
 from __future__ import annotations
 
+import asyncio
 import enum
 from collections.abc import Awaitable, Callable
 from typing import Any, get_type_hints
@@ -30,6 +31,11 @@ STAFF = READERS | {ADMIN}
 
 BODY_MAX = 64 * 1024
 """Largest JSON body: a long report with answers is under 8 KiB."""
+BODY_S = 15.0
+"""Longest arrival of a body: 64 KiB at 35 kbit/s, the slowest mobile line that still carries a report."""
+
+
+NUL = rb"\u0000"
 
 
 class Guard(enum.StrEnum):
@@ -112,10 +118,16 @@ async def read_body(request: web.Request, decoder: msgspec.json.Decoder[Any]) ->
     if request.content_length is not None and request.content_length > BODY_MAX:
         raise Problem("body_too_large", detail={"bytes_max": BODY_MAX})
     raw = bytearray()
-    async for chunk in request.content.iter_chunked(BODY_MAX):
-        raw += chunk
-        if len(raw) > BODY_MAX:
-            raise Problem("body_too_large", detail={"bytes_max": BODY_MAX})
+    try:
+        async with asyncio.timeout(BODY_S):
+            async for chunk in request.content.iter_chunked(BODY_MAX):
+                raw += chunk
+                if len(raw) > BODY_MAX:
+                    raise Problem("body_too_large", detail={"bytes_max": BODY_MAX})
+    except TimeoutError:
+        raise Problem("body_too_slow", detail={"seconds_max": BODY_S}) from None
+    if NUL in raw:
+        raise Problem("invalid_body", detail={"why": "NUL character"})  # PostgreSQL cannot keep it; memory would differ
     try:
         return decoder.decode(bytes(raw)), bytes(raw)
     except msgspec.ValidationError as error:
@@ -210,7 +222,7 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     if route.guard is not Guard.NONE:
         statuses |= {401, 403}
     if route.body is not None:
-        statuses |= {400, 413, 415, 422}
+        statuses |= {400, 408, 413, 415, 422}
     if route.query is not None:
         statuses.add(422)
     if route.limit is not None:

@@ -205,8 +205,8 @@ class Watch(logging.Handler):
         due: list[datetime] = []
         for incident_id in self.truth.open_ids:
             incident = self.truth.incidents[incident_id]
-            if incident.retry_at is not None:
-                due.append(incident.retry_at)
+            if incident.confirmed and incident.unfilled and self.truth.at is not None:
+                due.append(self.truth.at + timedelta(seconds=self.region.limits.retry_s))
             if not incident.confirmed and incident.confirm_due_at is not None:
                 due.append(incident.confirm_due_at)
             if (
