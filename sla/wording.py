@@ -59,7 +59,7 @@ def number(x: float | None, digits: int = 1) -> str:
 
 
 def percent(x: float | None, digits: int = 1) -> str:
-    return NOTHING if x is None else f"{number(100.0 * x, digits)} %"
+    return NOTHING if x is None else f"{number(100.0 * x, digits)}\u00a0%"
 
 
 def minutes(seconds: float | None) -> str:
@@ -70,7 +70,7 @@ def minutes(seconds: float | None) -> str:
 def interval(share: Share) -> str:
     if share.low is None or share.high is None:
         return NOTHING
-    return f"{number(100 * share.low)}-{number(100 * share.high)} %"
+    return f"{number(100 * share.low)}-{number(100 * share.high)}\u00a0%"
 
 
 def duration(seconds: float) -> str:

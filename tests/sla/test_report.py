@@ -217,7 +217,7 @@ def test_the_parquet_file_holds_the_same_rows(fold: SlaFold, tmp_path: Path) -> 
     ("said", "text"),
     [
         (number(12554.25, 1), "12.554,2"),
-        (percent(0.73256), "73,3 %"),
+        (percent(0.73256), "73,3\u00a0%"),
         (percent(None), "-"),
         (duration(5025), "1 jam 23 mnt"),
         (latin("≤ 7 – “ya”"), "<= 7 - ?ya?"),
