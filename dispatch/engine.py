@@ -82,6 +82,7 @@ class Engine:
         self._due: list[tuple[datetime, str, str]] = []
         """Heap of (when, what, id); entries whose reason has gone are dropped when they surface."""
         self._risk_at: dict[str, datetime] = {}
+        self._retry_at: dict[str, datetime] = {}
         self._assigned_seq = 0
         self._relocated_seq = 0
         self._round_wanted = False
@@ -150,6 +151,11 @@ class Engine:
         if kept is not None:
             return kept.etas(members)
         return self.fleet.nearest(lon, lat, k, mode, members)
+
+    def retry_later(self, incident_id: str, when: datetime) -> None:
+        """Try an unfilled plan again then, whether or not anything has happened."""
+        self._retry_at[incident_id] = when
+        heapq.heappush(self._due, (when, "retry", incident_id))
 
     def excluded(self, incident_id: str) -> frozenset[str]:
         """Units not to be asked again for this incident: they declined, did not answer, or serve it already."""
@@ -309,7 +315,7 @@ class Engine:
         if incident is None or incident.state not in OPEN_STATES:
             return False
         if what == "retry":
-            return incident.retry_at == when
+            return self._retry_at.get(subject) == when and subject in state.short_ids
         if what == "confirm":
             return not incident.confirmed and incident.confirm_due_at == when
         running = incident.first_capable_at_scene_at is None and incident.highest_priority == 1
@@ -320,8 +326,8 @@ class Engine:
     def _watch(self, incident: Incident, at: datetime) -> None:
         """Put an incident's deadlines on the heap; stale copies drop out by themselves."""
         incident_id = incident.incident_id
-        if incident.retry_at is not None:
-            heapq.heappush(self._due, (incident.retry_at, "retry", incident_id))
+        if incident_id in self.state.short_of:
+            self.retry_later(incident_id, incident.retry_at or at)
         if incident.confirm_due_at is not None and not incident.confirmed:
             heapq.heappush(self._due, (incident.confirm_due_at, "confirm", incident_id))
         if incident.highest_priority == 1 and incident.first_capable_at_scene_at is None:
@@ -354,8 +360,6 @@ class Engine:
                 self._watch(state.incidents[event.out_of], entry.at)
             case ev.ReportAttached() | ev.ReportDetached():
                 self._watch(state.incidents[event.incident_id], entry.at)
-            case ev.PlanShort():
-                heapq.heappush(self._due, (event.retry_at, "retry", event.incident_id))
             case ev.DutyStarted() | ev.UnitPlaced():
                 self._place(state.units[event.unit_id], entry.at)
             case ev.RoadRestricted():

@@ -68,6 +68,7 @@ class Snapshot(msgspec.Struct):
     leader_url: str = ""
     restrictions: dict[str, Restriction] = {}
     restriction_count: int = 0
+    short_of: dict[str, list[str]] = {}
 
 
 SNAPSHOT_VERSION = 1
@@ -87,6 +88,8 @@ class State:
         self.recommended: dict[str, dict[str, ev.UnitRecommended]] = {}
         self.open_ids: dict[str, None] = {}
         self.short_ids: dict[str, None] = {}
+        self.short_of: dict[str, list[str]] = {}
+        """What each short incident's last `plan_short` named; said again only when it changes."""
         self.active_ids: dict[str, None] = {}
         self.abandoned_by_phone: dict[str, str] = {}
         self.report_of_call: dict[str, str] = {}
@@ -159,6 +162,7 @@ class State:
                 leader_url=self.leader_url,
                 restrictions=self.restrictions,
                 restriction_count=self.restriction_count,
+                short_of=self.short_of,
             )
         )
 
@@ -180,6 +184,7 @@ class State:
         state.recommended, state.ended = snap.recommended, snap.ended
         state.leader_url = snap.leader_url
         state.restrictions, state.restriction_count = snap.restrictions, snap.restriction_count
+        state.short_of = snap.short_of
         for incident in state.incidents.values():
             if incident.state in OPEN_STATES:
                 state.open_ids[incident.incident_id] = None
@@ -293,6 +298,7 @@ class State:
             self.short_ids[incident.incident_id] = None
         else:
             self.short_ids.pop(incident.incident_id, None)
+            self.short_of.pop(incident.incident_id, None)
             incident.retry_at = None
 
     def _restate(self, incident: Incident) -> None:
@@ -313,6 +319,7 @@ class State:
         incident.retry_at = None
         self.open_ids.pop(incident.incident_id, None)
         self.short_ids.pop(incident.incident_id, None)
+        self.short_of.pop(incident.incident_id, None)
         self.recommended.pop(incident.incident_id, None)
         self.ended.append(incident.incident_id)
 
@@ -568,6 +575,7 @@ def _plan_confirmed(s: State, e: ev.PlanConfirmed, entry: ev.Entry) -> None:
 
 def _plan_short(s: State, e: ev.PlanShort, entry: ev.Entry) -> None:
     s._incident(e.incident_id).retry_at = e.retry_at
+    s.short_of[e.incident_id] = list(e.missing)
 
 
 def _response_at_risk(s: State, e: ev.ResponseAtRisk, entry: ev.Entry) -> None:

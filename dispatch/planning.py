@@ -255,15 +255,16 @@ def assign_round(engine: Engine, at: datetime) -> list[ev.AnyEvent]:
         else:
             missing.setdefault(need.incident_id, []).append(need.slot)
     for incident_id, slots in missing.items():
-        retry_at = state.incidents[incident_id].retry_at
-        if retry_at is not None and retry_at > at:
-            continue  # said already, and nothing has changed for it
+        retry_at = at + timedelta(seconds=engine.region.limits.retry_s)
+        engine.retry_later(incident_id, retry_at)
+        if state.short_of.get(incident_id) == slots:
+            continue  # said already; it is tried again quietly
         events.append(
             ev.PlanShort(
                 incident_id=incident_id,
                 missing=slots,
                 why=plans.shortfall(engine.region, slots, state.units.values()),
-                retry_at=at + timedelta(seconds=engine.region.limits.retry_s),
+                retry_at=retry_at,
             )
         )
     return events

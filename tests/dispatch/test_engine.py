@@ -121,6 +121,21 @@ def test_when_everybody_is_busy_the_shortfall_is_said_and_tried_again() -> None:
     assert engine.state.assignments[job_of(engine, "A1")].incident_id == "260302-0005"
 
 
+def test_a_shortfall_is_said_once_and_tried_again_quietly() -> None:
+    """The journal of a night without ambulances holds one line an incident, not one every 15 s."""
+    engine = make_engine()
+    for n in range(5):
+        engine.step(report("medis", dlat=0.02 * n), after(10 + n), TAKER)
+    for unit_id in ("A1", "A2", "A3", "A4"):
+        engine.step(co.AcknowledgeJob(assignment_id=job_of(engine, unit_id)), after(19), crew(unit_id))
+    said = 0
+    while (due := engine.next_deadline()) is not None and due <= after(300):
+        said += kinds_of(engine.step(co.Wake(), due)).count("plan_short")
+    assert said == 0, "it was said when the incident opened"
+    engine.fix("A1", Position(lon=LON, lat=LAT, fixed_at=after(200), received_at=after(200)))
+    assert engine.next_deadline() is not None
+
+
 def test_the_breach_is_recorded_at_exactly_seven_minutes_from_the_first_ring() -> None:
     """The clock starts at the ring, not at the form."""
     engine = make_engine()
