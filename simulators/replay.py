@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import statistics
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -118,6 +119,8 @@ class Progress(msgspec.Struct):
     report_ids: dict[str, str] = {}
     waiting: int | None = None
     """Incidents nobody has reached yet, when last asked."""
+    took_s: list[float] = []
+    """Machine seconds from sending each report to its answer."""
 
 
 class Replay:
@@ -143,7 +146,7 @@ class Replay:
         self.region = region
         self.clock = clock
         self.on_progress = on_progress
-        self.progress = Progress(total=len(self.calls), report_ids={})
+        self.progress = Progress(total=len(self.calls), report_ids={}, took_s=[])
         self.taker = Staff(wire, "call_taker")
         self.dispatcher = Staff(wire, "dispatcher")
         self._run = new_key()[:12]
@@ -217,7 +220,9 @@ class Replay:
             "description": f"{MARK}{call.call_id} {call.kind_name}",
         }
         self.progress.sent += 1
+        began_s = time.perf_counter()
         answer = await self.taker.give("submit_report", body, f"submit-{key}")
+        self.progress.took_s.append(time.perf_counter() - began_s)
         self.progress.acknowledged += 1
         self.progress.report_ids[call.call_id] = str(answer["report_id"])
         self.on_progress(self.progress)

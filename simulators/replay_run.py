@@ -22,8 +22,12 @@ from simulators.replay import MUSTER_REAL_S, Progress, Replay, recorded_share
 from simulators.stage import StageProcess, StageSpec, free_port
 from simulators.trace_region import Trace, derive
 from sla.live import SlaFold, Summary
+from sla.statistics import quantiles
 
 console = Console(stderr=True)
+
+LAG_S_MAX = 60.0
+"""If one answer in a hundred takes a minute of the replay's time, the figures tell of the machine and not of the dispatching."""
 
 
 def stage_spec(trace: Trace, region: Region, speed: float, lead_real_s: float = 2.0 * MUSTER_REAL_S) -> StageSpec:
@@ -121,7 +125,17 @@ def print_summary(replay: Replay, summary: Summary, speed: float, found: Audit) 
             f"({within} of {emergencies}). Not a comparison of dispatching: here all {len(replay.region.units)} units of the "
             "week are on duty at once, on straight lines at the measured mean speed."
         )
-    console.print(f"Waktu dipercepat / time compressed {speed:g}x: 1 ms of machine time counts as {speed / 1000:g} s.")
+    answers = quantiles(replay.progress.took_s)
+    if answers.p50 is not None and answers.p99 is not None:
+        console.print(
+            f"Waktu dipercepat / time compressed {speed:g}x: 1 ms of machine time counts as {speed / 1000:g} s. A report was "
+            f"answered in {1000 * answers.p50:.0f} ms (p99 {1000 * answers.p99:.0f}), which is {speed * answers.p50:.0f} s "
+            f"({speed * answers.p99:.0f}) of the times above."
+        )
+    if answers.p99 is not None and answers.p99 * speed > LAG_S_MAX:
+        console.print(
+            "[bold]Mesin ini tidak sanggup; pakai --speed yang lebih kecil. / Too fast for this machine.[/bold]"
+        )
     if found.explained:
         console.print(f"Belum ada unit, dengan alasan / no unit, with a reason: {found.explained}")
 

@@ -246,9 +246,9 @@ def derive(trace: Trace, speed: float = 1.0) -> Region:
         speed_kmh={"lights": kmh, "regular": round(kmh * 0.7, 2)},
         detour_factor=DETOUR,
         limits=Limits(
-            # Compressed time makes minutes of a fifth of a second on a busy machine; without this allowance the ladder
-            # would take crews off duty for the scheduler's sake.
-            ack_timeout_s=30.0 + 0.2 * speed,
+            # Compressed time makes minutes of half a second on a busy machine; without this allowance the ladder would take
+            # crews off duty for the scheduler's sake.
+            ack_timeout_s=30.0 + 0.5 * speed,
             risk_check_s=60.0,
             candidates_max=12,
         ),
