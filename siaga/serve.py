@@ -33,6 +33,7 @@ from dispatch.nodes import Node, PostgresElection
 from dispatch.pack import load as load_pack
 from dispatch.policies import registry
 from dispatch.policies.view import Policy
+from dispatch.projections import check_journal
 from dispatch.region import Region
 from dispatch.roles import Role
 from dispatch.spool import FileDisk, SpoolingJournal
@@ -114,7 +115,7 @@ class Server:
         router = self.router
         if router is None:
             router = await loop.run_in_executor(None, load_router, region, config.pack, config.var)
-        role = await prepare_database(config.dsn)
+        role = await prepare_database(config.dsn, region.code)
         pool = await create_pool(config.dsn, role=role)
         self._stack.push_async_callback(pool.close)
         election = PostgresElection(config.dsn, region.code, pool)
@@ -181,13 +182,18 @@ class Server:
 DEMO_PASSWORD = "siaga112"  # noqa: S105 - demo accounts exist only under `make run`, on loopback
 
 
-async def prepare_database(dsn: str) -> str | None:
-    """Migrate, grant, and say as which role to work (None: the DSN's own user)."""
+async def prepare_database(dsn: str, region: str | None = None) -> str | None:
+    """Migrate, grant, check a region's journal, and say as which role to work (None: the DSN's own user).
+
+    Raises JournalCorrupt when a line is missing or time runs back: such a journal is not served from.
+    """
     owner = await connect(dsn, role=None)
     try:
         await migrate(owner)
         granted = await apply_grants(owner)
         await check_schema(owner)
+        if region is not None:
+            await check_journal(owner, region)
     finally:
         await owner.close()
     return APP_ROLE if granted else None
