@@ -112,14 +112,14 @@ def _one(found: Findings, report: Acked, reports: dict[str, ev.Entry], state: St
             found.wrong.append(f"report {kept.report_id} belongs to nothing")
     elif incident.first_assigned_at is not None:
         found.served += 1
-    elif incident.state not in OPEN_STATES or explained(incident):
+    elif incident.state not in OPEN_STATES or explained(state, incident):
         found.explained += 1
     else:
         found.wrong.append(f"report {kept.report_id} is neither served nor explained")
 
 
-def explained(incident: Incident) -> bool:
+def explained(state: State, incident: Incident) -> bool:
     """It is known when, or by whose yes, it is looked at again."""
     if not incident.confirmed:
         return incident.confirm_due_at is not None or incident.mode == CONFIRM
-    return not incident.unfilled or incident.retry_at is not None
+    return not incident.unfilled or incident.incident_id in state.short_of

@@ -25,7 +25,9 @@ class Process:
         self.frozen = False
         self.steps_left: int | None = None
         self.on_death: Callable[[Process], None] | None = None
-        self._waiting: list[tuple[Callable[..., object], tuple[Any, ...], contextvars.Context]] = []
+        self._waiting: list[
+            tuple[Callable[..., object], tuple[Any, ...], contextvars.Context, list[asyncio.Handle]]
+        ] = []
 
     def kill(self) -> None:
         if self.alive:
@@ -39,8 +41,8 @@ class Process:
     def wake(self, loop: VirtualLoop) -> None:
         self.frozen = False
         waiting, self._waiting = self._waiting, []
-        for callback, args, context in waiting:
-            loop.call_soon(callback, *args, context=context)
+        for callback, args, context, handles in waiting:
+            loop.call_soon(loop._unless_cancelled, handles, callback, args, context=context)
 
 
 PROCESS: contextvars.ContextVar[Process | None] = contextvars.ContextVar("PROCESS", default=None)
@@ -120,7 +122,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
         process = context.get(PROCESS)
         if process is None:
             return super().call_soon(callback, *args, context=context)
-        return super().call_soon(self._gated, process, callback, args, context, context=context)
+        handles: list[asyncio.Handle] = []
+        handle = super().call_soon(self._gated, process, callback, args, context, handles, context=context)
+        handles.append(handle)
+        return handle
 
     def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
@@ -129,10 +134,26 @@ class VirtualLoop(asyncio.BaseEventLoop):
         process = context.get(PROCESS)
         if process is None:
             return super().call_at(when, callback, *args, context=context)
-        return super().call_at(when, self._gated, process, callback, args, context, context=context)
+        handles: list[asyncio.Handle] = []
+        handle = super().call_at(when, self._gated, process, callback, args, context, handles, context=context)
+        handles.append(handle)
+        return handle
+
+    @staticmethod
+    def _unless_cancelled(
+        handles: list[asyncio.Handle], callback: Callable[..., object], args: tuple[Any, ...]
+    ) -> None:
+        """What a frozen process was to do, unless it has thought better of it since."""
+        if not handles[0].cancelled():
+            callback(*args)
 
     def _gated(
-        self, process: Process, callback: Callable[..., object], args: tuple[Any, ...], context: contextvars.Context
+        self,
+        process: Process,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        context: contextvars.Context,
+        handles: list[asyncio.Handle],
     ) -> None:
         if self.open_gates:
             callback(*args)
@@ -141,7 +162,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
             self._dropped.append((callback, args, context))
             return
         if process.frozen:
-            process._waiting.append((callback, args, context))
+            process._waiting.append((callback, args, context, handles))
             return
         if process.steps_left is not None:
             process.steps_left -= 1

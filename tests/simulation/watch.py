@@ -179,7 +179,7 @@ class Watch(logging.Handler):
             return True
         if not incident.confirmed:
             return incident.confirm_due_at is not None or incident.mode == CONFIRM
-        return incident.retry_at is not None
+        return incident.incident_id in self.truth.short_of  # said to be short; `_deadlines` sees that it is tried again
 
     def _not_flattered(self, arrived: bool) -> None:
         within = self.sla.tally(self.truth.at).within if self.truth.at is not None else 0
