@@ -143,6 +143,19 @@ class NoteIncident(Command, frozen=True, tag="note_incident"):
     text: Annotated[str, msgspec.Meta(min_length=1, max_length=2000)]
 
 
+class CorrectClock(Command, frozen=True, tag="correct_clock"):
+    """A recorded time was wrong. Kept beside it with author and reason; the published figure never gets better by it.
+
+    `step` `first_ring`: when the phone really rang. `at_scene` with `assignment_id`: when the unit really arrived, None = never.
+    """
+
+    incident_id: Id
+    step: Annotated[str, msgspec.Meta(pattern="^(first_ring|at_scene)$")]
+    reason: Reason
+    corrected_at: datetime | None = None
+    assignment_id: Id | None = None
+
+
 class RaiseAlarm(Command, frozen=True, tag="raise_alarm"):
     """Send what the plan's next alarm level adds."""
 
@@ -325,6 +338,7 @@ AnyCommand = (
     | CloseIncident
     | ReopenIncident
     | NoteIncident
+    | CorrectClock
     | RaiseAlarm
     | AnswerTriage
     | ConfirmPlan

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from dispatch import commands as co
 from dispatch import events as ev
 from dispatch import plans, transitions, triage
-from dispatch.decide_reports import check_place
+from dispatch.decide_reports import check_place, check_time
 from dispatch.fold import EXTRA
 from dispatch.model import (
     COMING_STATES,
@@ -161,6 +161,27 @@ def note_incident(engine: Engine, c: co.NoteIncident, at: datetime, actor: Actor
     return [ev.IncidentNoted(incident_id=c.incident_id, text=c.text)]
 
 
+def correct_clock(engine: Engine, c: co.CorrectClock, at: datetime, actor: Actor) -> list[ev.AnyEvent]:
+    incident = find_incident(engine, c.incident_id)
+    check_time(c.corrected_at, at, "corrected_at")
+    if c.step == "first_ring":
+        if c.corrected_at is None:
+            raise Rejected("invalid_body", "corrected_at")
+    else:
+        a = engine.state.assignments.get(c.assignment_id or "")
+        if a is None or a.incident_id != incident.incident_id or a.at_scene_at is None:
+            raise Rejected("unknown_assignment", "assignment_id")
+    return [
+        ev.ClockCorrected(
+            incident_id=c.incident_id,
+            step=c.step,
+            reason=c.reason,
+            corrected_at=c.corrected_at,
+            assignment_id=c.assignment_id,
+        )
+    ]
+
+
 def raise_alarm(engine: Engine, c: co.RaiseAlarm, at: datetime, actor: Actor) -> list[ev.AnyEvent]:
     incident = engine.find_open_incident(c.incident_id)
     level = incident.alarm_level + 1
@@ -293,6 +314,7 @@ HANDLERS = {
     co.CloseIncident: close_incident,
     co.ReopenIncident: reopen_incident,
     co.NoteIncident: note_incident,
+    co.CorrectClock: correct_clock,
     co.RaiseAlarm: raise_alarm,
     co.AnswerTriage: answer_triage,
     co.ConfirmPlan: confirm_plan,

@@ -158,6 +158,17 @@ class IncidentNoted(Event, frozen=True, tag="incident_noted"):
     text: str
 
 
+class ClockCorrected(Event, frozen=True, tag="clock_corrected"):
+    """Somebody says a recorded time was wrong. Nothing in dispatch follows it: the recorded time stays, this stands beside it,
+    and the published figure follows only where it gets worse (`sla/definition.py`). `corrected_at` None: it never happened."""
+
+    incident_id: str
+    step: str
+    reason: str
+    corrected_at: datetime | None = None
+    assignment_id: str | None = None
+
+
 class AlarmRaised(Event, frozen=True, tag="alarm_raised"):
     incident_id: str
     level: int
@@ -426,6 +437,7 @@ AnyEvent = (
     | IncidentClosed
     | IncidentReopened
     | IncidentNoted
+    | ClockCorrected
     | AlarmRaised
     | TriageAnswered
     | PlanConfirmed

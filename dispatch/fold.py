@@ -552,6 +552,10 @@ def _incident_noted(s: State, e: ev.IncidentNoted, entry: ev.Entry) -> None:
     s._incident(e.incident_id)
 
 
+def _clock_corrected(s: State, e: ev.ClockCorrected, entry: ev.Entry) -> None:
+    s._incident(e.incident_id)  # the recorded time stands
+
+
 def _alarm_raised(s: State, e: ev.AlarmRaised, entry: ev.Entry) -> None:
     incident = s._incident(e.incident_id)
     incident.alarm_level = e.level
@@ -805,6 +809,7 @@ _APPLY: dict[type[ev.Event], Callable[[State, Any, ev.Entry], None]] = {
     ev.IncidentClosed: _incident_closed,
     ev.IncidentReopened: _incident_reopened,
     ev.IncidentNoted: _incident_noted,
+    ev.ClockCorrected: _clock_corrected,
     ev.AlarmRaised: _alarm_raised,
     ev.TriageAnswered: _triage_answered,
     ev.PlanConfirmed: _plan_confirmed,

@@ -51,6 +51,7 @@ HAPPENED: dict[type[ev.Event], str] = {
     ev.IncidentClosed: "Ditutup: {outcome}",
     ev.IncidentReopened: "Dibuka lagi: {reason}",
     ev.IncidentNoted: "Catatan ditambahkan",
+    ev.ClockCorrected: "Koreksi jam ({step}): {reason}",
     ev.AlarmRaised: "Alarm dinaikkan ke {level}: {reason}",
     ev.TriageAnswered: "Triase {question}: {answer}",
     ev.PlanConfirmed: "Rencana disetujui",

@@ -70,11 +70,24 @@ class Timeline(Sending):
         handler = self._handlers.get(type(entry.event))
         if handler is not None:
             handler(entry.event, at)
+        elif isinstance(entry.event, ev.ClockCorrected):  # the one line whose author matters here
+            self._corrected(entry.event, str(entry.actor), at)
 
     def apply_all(self, entries: Iterable[ev.Entry]) -> Timeline:
         for entry in entries:
             self.apply(entry)
         return self
+
+    def _corrected(self, event: ev.ClockCorrected, author: str, at: datetime) -> None:
+        try:
+            self.correct(
+                Correction(
+                    event.incident_id, event.step, event.corrected_at, author, event.reason, event.assignment_id
+                ),
+                at,
+            )
+        except Rejected:
+            self.odd["correction_impossible"] += 1
 
     def correct(self, correction: Correction, at: datetime) -> Noted:
         """Record that a clock was wrong. Raises `Rejected` without author, reason or a known subject."""

@@ -41,6 +41,7 @@ ODD: dict[str, str] = {
     "unknown_report": "laporan tidak dikenal",
     "incident_opened_again": "kejadian dibuka dua kali",
     "call_presented_again": "panggilan tercatat dua kali",
+    "correction_impossible": "koreksi jam mustahil",
     "merge_impossible": "penggabungan mustahil",
     "unmerge_impossible": "pemisahan mustahil",
 }

@@ -26,6 +26,7 @@ STAFF: dict[type[co.Command], frozenset[str]] = {
     co.MergeIncident: DESK,
     co.UnmergeIncident: DESK,
     co.NoteIncident: DESK,
+    co.CorrectClock: frozenset({SUPERVISOR}),
     co.AnswerTriage: DESK,
     co.CancelIncident: SENDERS,
     co.CloseIncident: SENDERS,

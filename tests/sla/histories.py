@@ -11,7 +11,6 @@ import random
 from dataclasses import dataclass, field
 
 from dispatch import events as ev
-from sla.clocks import Correction
 from sla.timeline import Timeline
 from tests.sla.journals import PLACE, WHO, at
 
@@ -21,13 +20,12 @@ LONG_AFTER_S = 20_000.0
 
 @dataclass
 class Day:
-    """Lines as (seconds, event), the ids in play, and corrections as (seconds, correction)."""
+    """Lines as (seconds, event), and the ids in play."""
 
     lines: list[tuple[float, ev.AnyEvent]] = field(default_factory=list)
     incidents: list[str] = field(default_factory=list)
     reports: list[str] = field(default_factory=list)
     assignments: list[tuple[str, str, str]] = field(default_factory=list)
-    corrections: list[tuple[float, Correction]] = field(default_factory=list)
     deleted: set[int] = field(default_factory=set)
     names: int = 0
 
@@ -84,14 +82,9 @@ def honest_day(rng: random.Random) -> Day:
 def fold(day: Day) -> Timeline:
     """The day as journalled; deleted lines leave their number behind."""
     timeline = Timeline()
-    corrections = sorted(day.corrections, key=lambda c: c[0])
     for number, (seconds, event) in enumerate(day.lines, start=1):
-        while corrections and corrections[0][0] < seconds:
-            _correct(timeline, *corrections.pop(0))
         if number not in day.deleted:
             timeline.apply(ev.Entry(region="r", seq=number, at=at(seconds), actor=WHO, event=event))
-    for seconds, correction in corrections:
-        _correct(timeline, seconds, correction)
     return timeline
 
 
@@ -129,7 +122,6 @@ def copy(day: Day) -> Day:
         list(day.incidents),
         list(day.reports),
         list(day.assignments),
-        list(day.corrections),
         set(day.deleted),
         day.names,
     )
@@ -258,13 +250,14 @@ def clock_set_back(rng: random.Random, day: Day, clock: float) -> None:
 def correct_a_clock(rng: random.Random, day: Day, clock: float) -> None:
     incident = rng.choice(day.incidents)
     new_at = rng.choice((None, at(rng.uniform(-900, 5_000))))
-    author, reason = "supervisor:rina", "jam salah"
+    assignment = None
     if day.assignments and rng.random() < 0.6:
         assignment, incident, _ = rng.choice(day.assignments)
-        correction = Correction(incident, "at_scene", new_at, author, reason, assignment)
-    else:
-        correction = Correction(incident, "first_ring", new_at, author, reason)
-    day.corrections.append((clock, correction))
+    step = "first_ring" if assignment is None else "at_scene"
+    line = ev.ClockCorrected(
+        incident_id=incident, step=step, reason="jam salah", corrected_at=new_at, assignment_id=assignment
+    )
+    day.lines.append((clock, line))
 
 
 def delete(rng: random.Random, day: Day, clock: float) -> None:
@@ -353,11 +346,3 @@ def _merged(rng: random.Random, day: Day, gone: str, into: str) -> ev.IncidentMe
 
 def _unmerged(gone: str, out_of: str) -> ev.IncidentUnmerged:
     return ev.IncidentUnmerged(incident_id=gone, out_of=out_of, reports=[], assignments=[], first_ring_at=at(0))
-
-
-def _correct(timeline: Timeline, seconds: float, correction: Correction) -> None:
-    case = timeline.cases.get(correction.incident_id)
-    leg = timeline.legs.get(correction.assignment_id or "")
-    if case is None or (correction.step == "at_scene" and (leg is None or leg.at_scene_at is None)):
-        return  # refused, as the page would
-    timeline.correct(correction, at(seconds))

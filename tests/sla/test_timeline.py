@@ -372,6 +372,20 @@ def test_a_correction_may_only_lengthen_and_keeps_author_reason_and_old_value() 
     assert len(timeline.cases["i1"].corrections) == 2
 
 
+def test_a_correction_in_the_journal_keeps_who_gave_it_and_an_impossible_one_is_counted() -> None:
+    journal = simple(300)
+    told = ev.ClockCorrected(
+        incident_id="i1", step="at_scene", reason="rekaman CCTV", corrected_at=at(500), assignment_id="a-i1"
+    )
+    journal.add(5_000, told)
+    journal.add(5_001, ev.ClockCorrected(incident_id="nobody", step="first_ring", reason="jam", corrected_at=at(1)))
+    timeline = fold(journal)
+    (noted,) = timeline.cases["i1"].corrections
+    assert (noted.correction.author, noted.before, noted.counts) == (str(WHO), at(300), True)
+    assert timeline.verdict(timeline.cases["i1"], None) == (LATE, Why.OVER_TARGET)
+    assert timeline.odd["correction_impossible"] == 1
+
+
 def test_a_correction_of_the_ring_moves_only_earlier() -> None:
     timeline = fold(simple(300))
     assert not timeline.correct(Correction("i1", "first_ring", at(50), "s:a", "jam sentral"), at(900)).counts
