@@ -36,7 +36,7 @@ def test_a_correction_stands_beside_the_recorded_time_with_its_author() -> None:
     command = co.CorrectClock(
         incident_id=incident, step="at_scene", reason="rekaman CCTV", corrected_at=at(1_850), assignment_id=assignment
     )
-    (entry,) = engine.step(command, at(2_000), RINA)
+    entry = engine.step(command, at(2_000), RINA)[0]
     assert isinstance(entry.event, ev.ClockCorrected)
     assert (entry.actor, entry.event.corrected_at) == (RINA, at(1_850))
     assert engine.state.assignments[assignment].at_scene_at == before
