@@ -83,6 +83,7 @@ def open_page(browser: Browser, size: str, theme: str, language: str = "id") -> 
     lines = [f"localStorage.setItem('siaga.theme.{app}', '{theme}');" for app in THEME_KEYS]
     context.add_init_script("".join(lines) + f"localStorage.setItem('siaga.lang', '{language}');")
     page = context.new_page()
+    page.set_default_timeout(90_000)  # shared machines: patience, not a measurement
     page.on("console", lambda m: print(f"  console {m.type}: {m.text}") if m.type in ("error", "warning") else None)
     page.on("pageerror", lambda e: print(f"  page error: {e}"))
     return page

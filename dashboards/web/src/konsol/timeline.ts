@@ -1,5 +1,6 @@
 /** One journal line in one short sentence, as a log book would have it. */
 import { L, decimal } from "../lib/lang.svelte";
+import { reasonText } from "../lib/reasons";
 import { clock } from "../lib/time";
 import type { Assignment, Entry, Region } from "../lib/types";
 import { capabilityName, kindName, postName, shortId } from "./words";
@@ -32,7 +33,7 @@ export function describe(entry: Entry, region: Region | null, unitOf: (assignmen
   });
   const list = (v: unknown): string =>
     Array.isArray(v) ? v.map((c) => capabilityName(String(c), region)).join(", ") : "";
-  const because = (reason: unknown) => (str(reason) ? `: ${str(reason)}` : "");
+  const because = (reason: unknown) => (str(reason) ? `: ${reasonText(str(reason))}` : "");
   switch (e.kind) {
     case "call_presented":
       return line(L("Telepon 112 berdering", "112 rings"));
