@@ -35,6 +35,10 @@ GIVEN_UP_S = 43_200.0
 """A call still open half a day after the last one will never be served: a plan asks for what the fleet does not have."""
 CONFIRM_S = 25.0
 """How long the simulated dispatcher looks at a plan that waits for a yes; an assumption."""
+ACKNOWLEDGE_S = 8.0
+"""A crew presses "accept" this long after the alert and then gets ready; an assumption, well inside the 30 s of the ladder."""
+HOSPITALS_ROUTED_MAX = 8
+"""A hospital nearest by road is hardly ever the ninth nearest by straight line; city models have fewer and check all."""
 REPAIR_S = 3_600.0
 WAKES_IN_A_ROW_MAX = 10_000
 """More wakes without the clock moving on than this is a live-lock in the engine, not a busy city."""
@@ -309,6 +313,8 @@ class World:
         if draw[0] < self.faults.silent + self.faults.decline:
             self._later(self._now + 5.0, "decline", (body.unit_id, body.task))
             return
+        if turnout_s > ACKNOWLEDGE_S:
+            self._later(self._now + ACKNOWLEDGE_S, "acknowledge", (body.unit_id, body.task))
         self._later(self._now + turnout_s, "leave", (body.unit_id, body.task))
 
     def _opened(self, event: ev.IncidentOpened) -> None:
@@ -422,6 +428,11 @@ class World:
         body = self.bodies[subject[0]]
         return body if body.task == subject[1] else None
 
+    def _on_acknowledge(self, t: float, subject: tuple[str, int]) -> None:
+        body = self._mine(subject)
+        if body is not None and body.assignment_id is not None:
+            self._send(cmd.AcknowledgeJob(assignment_id=body.assignment_id), t, self._crew(body.unit_id))
+
     def _on_leave(self, t: float, subject: tuple[str, int]) -> None:
         body = self._mine(subject)
         if body is None or body.call is None or body.assignment_id is None:
@@ -478,10 +489,22 @@ class World:
         """Nearest by road from here, travelling with the traffic (JEMSS's rule)."""
         h = self._nearest_hospital.get(node)
         if h is None:
+            near = self._hospitals_by_crow(node)
             pace = self.net.s_per_m[REGULAR]
-            times = [self.net.node_eta_s(node, n, REGULAR) + m * pace for _, n, m, _, _ in self._hospitals]
-            h = self._nearest_hospital[node] = int(np.argmin(times))
+            times = [
+                self.net.node_eta_s(node, self._hospitals[i][1], REGULAR) + self._hospitals[i][2] * pace for i in near
+            ]
+            h = self._nearest_hospital[node] = near[int(np.argmin(times))]
         return h
+
+    def _hospitals_by_crow(self, node: int) -> list[int]:
+        """Hospitals worth a route: the nearest few by straight line, in their listed order."""
+        order = list(range(len(self._hospitals)))
+        if len(order) > HOSPITALS_ROUTED_MAX:
+            lon, lat = float(self.net.lon[node]), float(self.net.lat[node])
+            order.sort(key=lambda i: (self._hospitals[i][3] - lon) ** 2 + (self._hospitals[i][4] - lat) ** 2)
+            order = sorted(order[:HOSPITALS_ROUTED_MAX])
+        return order
 
     def _on_at_hospital(self, t: float, subject: tuple[str, int]) -> None:
         body = self._mine(subject)
