@@ -137,8 +137,8 @@ class Server:
         policy = self.policy if self.policy is not None else registry.make(region.policy, region, router)
         live = Live(region, router, journal, self.clock, policy, rooms.zone_of)
         await live.start()
-        live.hub.listen(rooms.published)
-        catching_up = asyncio.create_task(rooms.catch_up(journal, live.hub.state.seq), name="catch-up")
+        live.hub.listen(rooms.feed.published)
+        catching_up = asyncio.create_task(rooms.feed.run(journal, live.hub), name="sla")
         self._stack.push_async_callback(_end, catching_up)
         node = Node(live, election, f"{socket.gethostname()}:{os.getpid()}")
         services = Services(

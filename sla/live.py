@@ -104,6 +104,11 @@ class SlaFold:
         carriers = frozenset(u.unit_id for u in region.units.values() if region.unit_types[u.unit_type].transport)
         return cls(first_seq, carriers)
 
+    def begin_again(self) -> None:
+        """Forget everything folded so far; the next line is the journal's first."""
+        self.timeline = Timeline(SEQ_FIRST, self.timeline.transport_units)
+        self._rows = {}
+
     def apply(self, entry: Entry) -> None:
         self.timeline.apply(entry)
 

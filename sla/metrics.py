@@ -113,7 +113,7 @@ class SlaMetrics:
         self.warnings.labels(region)
         self.breaches.labels(region)
         self.odd.labels(region, "clock_ran_back").set(0)
-        fold.timeline.settled_hook = self._case_settled
+        self.follow()
         previous = _registered.get((registry, region))
         if previous is not None:  # a server started again in this process: its figures replace the old one's
             registry.unregister(previous)
@@ -121,6 +121,10 @@ class SlaMetrics:
         registry.register(self)
 
     # --- feeding
+
+    def follow(self) -> None:
+        """Count what settles from now on; again after the fold has begun again."""
+        self.fold.timeline.settled_hook = self._case_settled
 
     def observe(self, entry: ev.Entry) -> None:
         """After `fold.apply(entry)`."""

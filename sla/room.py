@@ -36,11 +36,27 @@ class SlaRoom:
         self.reporter = Reporter(self.fold, region, reports, self.utilisation, self.attribution)
         self.region = region
         self._closed: deque[str] = deque()
+        self._again = False
+
+    def begin_again(self) -> None:
+        """Fold from the journal's first line once more. Counters have counted these lines before and stand still until `resume`."""
+        self._again = True
+        self._closed.clear()
+        self.fold.begin_again()
+        self.utilisation.begin_again()
+
+    def resume(self) -> None:
+        """The journal has been read again; counters go on from here."""
+        self._again = False
+        self.metrics.follow()
 
     def apply(self, entry: Entry) -> None:
         """A few microseconds. `metrics.observe` feeds the utilisation too."""
         self.fold.apply(entry)
-        self.metrics.observe(entry)
+        if self._again:
+            self.utilisation.apply(entry)
+        else:
+            self.metrics.observe(entry)
         if isinstance(entry.event, IncidentClosed):
             self._closed.append(entry.event.incident_id)
 

@@ -58,13 +58,7 @@ class Utilisation:
 
     def __init__(self, groups: Mapping[str, Iterable[str]] | None = None) -> None:
         self._groups = {} if groups is None else {unit: (ALL, *of) for unit, of in groups.items()}
-        self._units: dict[str, _Unit] = {}
-        self._free: dict[str, int] = {}
-        self._duty: dict[str, int] = {}
-        self._zero_since: dict[str, tuple[datetime, bool]] = {}
-        self._last_seq = 0
-        self.windows: list[ZeroWindow] = []
-        self.zero_s: dict[str, float] = {}
+        self.begin_again()
         self._handlers: dict[type[ev.Event], Callable[[Any, datetime], None]] = {
             ev.DutyStarted: self._duty_started,
             ev.DutyEnded: self._duty_ended,
@@ -77,6 +71,16 @@ class Utilisation:
             ev.UnitWithdrawn: self._freed,
             ev.MoveOrdered: self._moved,
         }
+
+    def begin_again(self) -> None:
+        """Forget everything folded so far."""
+        self._units: dict[str, _Unit] = {}
+        self._free: dict[str, int] = {}
+        self._duty: dict[str, int] = {}
+        self._zero_since: dict[str, tuple[datetime, bool]] = {}
+        self._last_seq = 0
+        self.windows: list[ZeroWindow] = []
+        self.zero_s: dict[str, float] = {}
 
     @classmethod
     def of(cls, region: Region) -> Utilisation:
