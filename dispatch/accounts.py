@@ -81,7 +81,7 @@ class NewSession(msgspec.Struct, frozen=True):
 
 def hash_token(token: str) -> bytes:
     """Tokens carry 256 random bits, so a plain SHA-256 is enough to keep them by."""
-    return hashlib.sha256(token.encode()).digest()
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()  # headers may hold any byte
 
 
 class Accounts:

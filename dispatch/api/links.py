@@ -31,11 +31,13 @@ def read(secret: bytes, token: str, now: datetime, purpose: str = REPORT) -> str
     if len(parts) != 3:
         return None
     subject, expires, mac = parts
-    if not hmac.compare_digest(mac.encode(), _mac(secret, purpose, subject, expires).encode()):
+    if not hmac.compare_digest(mac.encode("utf-8", "surrogatepass"), _mac(secret, purpose, subject, expires).encode()):
         return None
     return subject if int(expires, 16) >= now.timestamp() else None
 
 
 def _mac(secret: bytes, purpose: str, subject: str, expires: str) -> str:
-    digest = hmac.new(secret, f"{purpose}.{subject}.{expires}".encode(), hashlib.sha256).digest()
+    digest = hmac.new(
+        secret, f"{purpose}.{subject}.{expires}".encode("utf-8", "surrogatepass"), hashlib.sha256
+    ).digest()
     return base64.urlsafe_b64encode(digest[:MAC_BYTES]).rstrip(b"=").decode()
