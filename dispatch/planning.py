@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 ROLLING_TURNOUT_S = 5.0
 """A crew already in a moving vehicle only turns the wheel."""
+AT_POST_M = 150.0
+"""A unit this near its post stands there: the size of a compound and the error of a fix between houses."""
 
 VERDICTS: Mapping[str, tuple[str, str]] = {
     "chosen": ("Dipilih", "Chosen"),
@@ -121,9 +123,21 @@ class EngineView:
 
     def turnout_s(self, unit: Unit) -> float:
         """Alert to wheels rolling: by what the unit is doing and, at its post, by the hour (night 22-06)."""
-        if unit.moving_up_since is not None or unit.state is UnitState.COMMITTED:
-            return min(ROLLING_TURNOUT_S, self._posted_turnout_s(unit))
-        return self._posted_turnout_s(unit)
+        posted_s = self._posted_turnout_s(unit)
+        rolling_s = min(ROLLING_TURNOUT_S, posted_s)
+        if unit.assignment_id is not None:
+            a = self._engine.state.assignments[unit.assignment_id]
+            if a.state in (AssignmentState.ALERTED, AssignmentState.ACKNOWLEDGED):
+                return max(rolling_s, posted_s - (self.at - a.assigned_at).total_seconds())
+            return rolling_s
+        return rolling_s if self._away(unit) else posted_s
+
+    def _away(self, unit: Unit) -> bool:
+        """Whether a free crew is in its vehicle: on the way to its post, or just done somewhere else."""
+        if unit.position is None or unit.post is None:
+            return False
+        post = self.region.posts[unit.post]
+        return straight_line_m(unit.position.lon, unit.position.lat, post.lon, post.lat) > AT_POST_M
 
     def _posted_turnout_s(self, unit: Unit) -> float:
         kind = self.region.unit_types[unit.unit_type]
