@@ -106,11 +106,12 @@ class _Loaded:
 
 
 def _router(region: Region, var: Path) -> Router:
-    """The imported road network when there is one; straight lines, marked as such, otherwise."""
+    """The imported road network, else the one a server built from the pack, else straight lines; each says what it is."""
     imported = cache_file(region.code, var)
-    if imported.exists():
+    built = sorted(imported.parent.glob(f"{region.code}-builtin-*{imported.suffix}"), key=lambda p: p.stat().st_mtime)
+    for path in (*([imported] if imported.exists() else []), *reversed(built)):
         try:
-            return RoadGraph.load(imported)
+            return RoadGraph.load(path)
         except RoadsRejected as refusal:
             typer.echo(f"jalan tidak terbaca / roads unusable: {refusal}", err=True)
     return StraightLineRouter()
