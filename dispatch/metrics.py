@@ -22,3 +22,7 @@ projection_failures = Counter(
     "siaga_projection_failures_total",
     "Batches whose rows the tables refused; their lines were written. A defect: run `siaga projections rebuild`, page somebody.",
 )
+leading = Gauge("siaga_leading", "1 on the node that writes the region, 0 on a follower.")
+stuck = Gauge("siaga_stuck", "1 while neither database nor disk takes a batch: reports are refused.")
+orphans = Gauge("siaga_orphans", "Acknowledged commands that wait to be decided anew after a take-over; the leader's view.")
+node_failures = Counter("siaga_node_failures_total", "Times a node began again from the journal after a defect.")

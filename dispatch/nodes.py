@@ -18,6 +18,7 @@ import aiohttp
 import asyncpg
 import msgspec
 
+from dispatch import metrics
 from dispatch.database import PASSING_ERRORS, Leadership
 from dispatch.journal import JournalFenced, JournalUnavailable, Told
 from dispatch.live import Live, NotLeading
@@ -191,6 +192,7 @@ class Node:
                 log.critical("cannot lead: neither database nor disk takes a line (%s)", full)
             except Exception:
                 as_journaled = False
+                metrics.node_failures.inc()
                 log.exception("node failed; beginning again from the journal")
             self.live.dethrone()
             self.live.hub.degraded = True
@@ -277,7 +279,9 @@ class Node:
         """Acknowledged commands that lost their place when a lead changed hands: decided anew, under their own keys."""
         failed: set[int] = set()
         while True:
-            for number, told in await self.election.find_orphans():
+            found = await self.election.find_orphans()
+            metrics.orphans.set(len(found))
+            for number, told in found:
                 if number in failed:
                     continue
                 try:

@@ -186,15 +186,23 @@ class Pair:
             self.servers.append(ServerProcess(name, link.dsn(database), folder / name, free_port(), secret))
 
     async def __aenter__(self) -> Self:
-        for link in self.links:
-            await link.start()
-        await self.servers[0].start()
-        await self.servers[1].start()
+        try:
+            for link in self.links:
+                await link.start()
+            await self.servers[0].start()
+            await self.servers[1].start()
+        except BaseException:
+            await self.aclose()
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Stop both, in order."""
         for link in self.links:
             link.mend()
         await asyncio.gather(*(server.stop() for server in self.servers))

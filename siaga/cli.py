@@ -81,6 +81,9 @@ def serve(
     region: Pack = DEFAULT_PACK,
     host: Host = "127.0.0.1",
     port: Port = 8112,
+    public_url: Annotated[
+        str, typer.Option(envvar="SIAGA_PUBLIC_URL", help="Alamat bagi server lain / where other nodes reach this one")
+    ] = "",
 ) -> None:
     """Layanan sungguhan: tanpa akun demo. / Production: no demo accounts."""
     from dispatch.accounts import DemoCredentials
@@ -97,7 +100,9 @@ def serve(
         async def ready(server: Server) -> None:
             typer.echo(f"Siaga 112 melayani di {server.url}")
 
-        await serve_until(Config(dsn=database_url, var=var, host=host, port=port, pack=region), stop, ready)
+        await serve_until(
+            Config(dsn=database_url, var=var, host=host, port=port, pack=region, public_url=public_url), stop, ready
+        )
 
     try:
         _run(main())

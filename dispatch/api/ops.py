@@ -40,7 +40,7 @@ async def ready(call: Call) -> web.StreamResponse:
     serving = services.live
     state = serving.hub.state
     answer = Ready(
-        ready=serving.leading or bool(services.node.leader_url),
+        ready=not serving.stuck if serving.leading else bool(services.node.leader_url),
         leading=serving.leading,
         degraded=serving.hub.degraded,
         region=services.region.code,
@@ -54,7 +54,10 @@ async def ready(call: Call) -> web.StreamResponse:
 
 
 async def scrape(call: Call) -> web.StreamResponse:
-    metrics.degraded.set(1 if call.services.live.hub.degraded else 0)
+    serving = call.services.live
+    metrics.degraded.set(1 if serving.hub.degraded else 0)
+    metrics.leading.set(1 if serving.leading else 0)
+    metrics.stuck.set(1 if serving.stuck else 0)
     return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
