@@ -20,6 +20,7 @@ CANDIDATES_KEPT = 8
 NEEDS_MAX = 60
 """Open places matched at once, most urgent first; with more the city is in a disaster and the tail may wait a round."""
 IMPOSSIBLE = 1e9
+TIE_S = 1.0
 UNSERVED_P1 = 1e5
 """Leaving a priority-1 place open while any unit could come is never an option."""
 
@@ -68,8 +69,9 @@ class BestTogether:
                 cost[i, columns[arrival.unit_id]] = self._price(view, need, arrival, waited_s)
             cost[i, m + i] = self._wait_price(need, waited_s)
             if need.coming is not None and need.coming in columns:
-                # Standing a unit down for nothing is never better than letting it arrive.
-                cost[i, m + i] = max(cost[i, m + i], cost[i, columns[need.coming]] + 1.0)
+                # Standing a unit down for nothing is never better than letting it arrive; and losing it costs a little
+                # in any case, so that two equal plans cannot follow each other for ever.
+                cost[i, m + i] = max(cost[i, m + i], cost[i, columns[need.coming]]) + TIE_S
         rows, chosen = linear_sum_assignment(cost)
         return self._choices(needs, pairs, cost, columns, rows.tolist(), chosen.tolist())
 

@@ -67,7 +67,7 @@ def make(
     if name not in NAMES:
         raise Rejected("unknown_policy", "policy", name=name, known=list(NAMES))
     terms = terms if terms is not None else Terms.of(region)
-    points = demand if demand is not None else DemandPoints.of_zones(region)
+    points = demand if demand is not None else DemandPoints.of_region(region)
     coverage = Coverage(region, router, points, within_s=terms.target_s[0] - terms.overhead_s)
     if name in ("dmexclp", "dmexclp+moveup"):
         return Dmexclp(coverage, move_up=name == "dmexclp+moveup")
