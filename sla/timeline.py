@@ -128,7 +128,7 @@ class Timeline(Sending):
         """Settled and standing verdict together. `now` None: long after everything."""
         if now is not None:
             self._touch(case, now)
-        return worse(case.settled, judge(self.facts(case), now))
+        return worse(case.settled, judge(self.facts(case), now if case.settled is None else None))
 
     def tally(
         self,

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dispatch import events as ev
+from sla.live import SlaFold
 from sla.outcome import outcome
 from tests.sla.histories import Day, counted, fold, honest_day, meddled, tampered
 from tests.sla.journals import WHO, at
@@ -93,6 +94,22 @@ def test_the_figure_does_not_depend_on_when_it_is_asked(rng: random.Random) -> N
         asked.tally(at(seconds))
     tally = asked.tally(at(20_000), last_seq_expected=len(day.lines))
     assert (tally.within, tally.n) == quiet
+
+
+@fewer
+@given(rngs, st.integers(0, 5))
+def test_rows_kept_between_questions_are_never_stale(rng: random.Random, acts: int) -> None:
+    """A live fold asked after every line ends with the rows of one that was never asked before."""
+    day = tampered(rng, honest_day(rng), acts)
+    asked, quiet = SlaFold(), SlaFold()
+    for number, (seconds, event) in enumerate(day.lines, start=1):
+        entry = ev.Entry(region="r", seq=number, at=at(seconds), actor=WHO, event=event)
+        if number not in day.deleted:
+            asked.apply(entry)
+            quiet.apply(entry)
+            asked.outcomes(at(seconds))
+    assert asked.outcomes(at(20_000)) == quiet.outcomes(at(20_000))
+    assert asked.headline(at(20_000)) == quiet.headline(at(20_000))
 
 
 FOUND_BY_SEED = (51_218,)
