@@ -21,7 +21,7 @@ MODULES_STAMP = ".lock-installed"
 
 NODE_MIN = (20, 19)
 """Vite 8 asks for Node 20.19."""
-SKIPPED = frozenset({"node_modules", "dist", "mock"})
+SKIPPED = frozenset({"node_modules", "dist"})
 BUILD_LIMIT_S = 600
 """A cold build takes about half a minute; ten mean the package registry does not answer."""
 

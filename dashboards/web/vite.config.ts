@@ -58,7 +58,7 @@ export default defineConfig({
   worker: { format: "es" },
   server: {
     proxy: Object.fromEntries(
-      ["/api", "/tiles", "/mock"].map((path) => [path, { target: "http://127.0.0.1:8199", ws: true }]),
+      ["/api", "/tiles"].map((path) => [path, { target: "http://127.0.0.1:8112", ws: true }]),
     ),
   },
   test: { include: ["src/**/*.test.ts"], environment: "node" },

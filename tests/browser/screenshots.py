@@ -1,68 +1,25 @@
 """Photographs every view in both themes and at several sizes into `build/screenshots/`, for a person to look at.
 
-    python -m tests.browser.screenshots [--base http://127.0.0.1:8112] [--only konsol awak ...]
+    python -m tests.browser.screenshots [--only konsol awak ...] [--sizes 1366 phone ...] [--themes night day]
 
-Without `--base` the development server of `dashboards/web/mock/` is started, so no database is needed.
+Starts `siaga run` with the simulated city and lets it live for a few minutes; the crew's phone gets a server of its own
+without simulated people, so that nobody else presses its buttons.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
-from collections.abc import Iterator
-from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.browser.town import CHROMIUM, CHROMIUM_ARGS, ROOT, Town, running
+
 OUT = ROOT / "build" / "screenshots"
-CHROMIUM = "/usr/bin/chromium"
-CHROMIUM_ARGS = [
-    "--no-sandbox",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-    "--autoplay-policy=no-user-gesture-required",
-]
+LIVE_S = 240
+"""How long the city lives before it is photographed: enough for incidents in every state."""
 SIZES = {"1366": (1366, 768), "1920": (1920, 1080), "wall": (3840, 2160), "phone": (360, 740)}
-START_TRIES = 150
 THEME_KEYS = ("konsol", "awak", "lapor", "publik", "dasbor", "dinding")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextlib.contextmanager
-def mock_city(*options: str) -> Iterator[str]:
-    """Run the development server until the block ends; yields its address."""
-    port = free_port()
-    script = ROOT / "dashboards" / "web" / "mock" / "server.py"
-    process = subprocess.Popen([sys.executable, str(script), "--port", str(port), *options], cwd=ROOT)
-    base = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(START_TRIES):
-            with contextlib.suppress(OSError):
-                urllib.request.urlopen(f"{base}/konsol", timeout=1).close()
-                break
-            if process.poll() is not None:
-                raise RuntimeError("the development server ended at once")
-            time.sleep(0.2)
-        yield base
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 def open_page(browser: Browser, size: str, theme: str, language: str = "id") -> Page:
@@ -89,12 +46,12 @@ def open_page(browser: Browser, size: str, theme: str, language: str = "id") -> 
     return page
 
 
-def sign_in(page: Page, base: str, path: str, user: str, password: str) -> None:
-    page.goto(base + path)
+def sign_in(page: Page, town: Town, path: str, user: str) -> None:
+    page.goto(town.base + path)
     page.wait_for_selector("input[name=username], main .queue, [data-ready]")
     if page.locator("input[name=username]").count():
         page.fill("input[name=username]", user)
-        page.fill("input[name=password]", password)
+        page.fill("input[name=password]", town.password)
         page.press("input[name=password]", "Enter")
 
 
@@ -104,13 +61,13 @@ def shoot(page: Page, name: str) -> None:
     print(OUT / f"{name}.png")
 
 
-def konsol(browser: Browser, base: str, sizes: list[str], themes: list[str], user: str, password: str) -> None:
+def konsol(browser: Browser, town: Town, sizes: list[str], themes: list[str]) -> None:
     for size in sizes:
         if size == "phone":
             continue
         for theme in themes:
             page = open_page(browser, size, theme)
-            sign_in(page, base, "/konsol", user, password)
+            sign_in(page, town, "/konsol", "dispatcher")
             page.wait_for_selector(".queue .item")
             page.wait_for_selector(".map canvas.overlay")
             page.wait_for_timeout(3500)  # tiles of the base map settle; nothing in the page tells when
@@ -136,59 +93,69 @@ def konsol(browser: Browser, base: str, sizes: list[str], themes: list[str], use
             page.context.close()
 
 
-def awak(browser: Browser, base: str, sizes: list[str], themes: list[str], user: str, password: str) -> None:
-    """The crew's phone, step by step. Needs the development server, whose device tokens are unit names."""
-    for theme in themes:
+def awak(browser: Browser, town: Town, sizes: list[str], themes: list[str]) -> None:
+    """The crew's phone, step by step, with a dispatcher sending it a job. Needs a server without simulated people."""
+    desk = open_page(browser, "1366", "night")
+    sign_in(desk, town, "/konsol", "dispatcher")
+    desk.wait_for_selector(".queue .list :is(.item, .empty)")
+    for unit, theme in zip(("A01", "A02"), themes, strict=False):
         page = open_page(browser, "phone", theme)
-        page.goto(f"{base}/awak")
+        page.goto(f"{town.base}/awak")
         page.wait_for_selector("form")
         shoot(page, f"awak-daftar-{theme}")
-        page.goto(f"{base}/awak#kode=A01")
-        page.reload()
-        page.wait_for_selector(".ready, .job, .main")
-        if page.locator("text=Mulai tugas").count():
-            shoot(page, f"awak-lepas-{theme}")
-            page.fill("input", "Bayu P., Sari W.")
-            page.locator("text=Mulai tugas").click()
-            page.wait_for_selector(".ready")
-        if page.locator(".ready").count():
-            shoot(page, f"awak-siap-{theme}")
-        page.request.post(f"{base}/mock/send?unit=A01")
+        page.goto("about:blank")
+        page.goto(f"{town.base}/awak#kode={town.unit_tokens[unit]}")
+        page.wait_for_selector("text=Mulai tugas")
+        page.fill("main input", "Bayu P., Sari W.")
+        shoot(page, f"awak-lepas-{theme}")
+        page.locator("text=Mulai tugas").click()
+        page.wait_for_selector(".ready")
+        town.on_duty(unit, 112.7405, -7.2905)
+        shoot(page, f"awak-siap-{theme}")
+        desk.keyboard.press("F4")
+        desk.wait_for_selector("#f-place")
+        desk.keyboard.type("rumah sakit darmo" if theme == "night" else "jalan kertajaya")
+        desk.wait_for_selector("#f-hits li")
+        desk.keyboard.press("Enter")
+        desk.keyboard.type("pengendara motor ditabrak mobil, perempuan sekitar 30 tahun, kaki berdarah, masih sadar")
+        desk.wait_for_selector("#f-kind option:checked:not([value=''])", state="attached")
+        desk.keyboard.press("Control+Enter")
         page.wait_for_selector(".job.new")
-        page.wait_for_timeout(600)
+        page.wait_for_timeout(1500)
         shoot(page, f"awak-tugas-{theme}")
         page.locator(".thumb .main").click()
         page.wait_for_selector("text=Tiba di lokasi")
-        page.locator("text=Peta").click()
+        page.get_by_role("button", name="Peta").click()
         page.wait_for_selector(".map canvas.overlay")
-        page.wait_for_timeout(3000)  # the map settles; nothing in the page tells when
+        page.wait_for_timeout(4000)  # the map settles; nothing in the page tells when
         shoot(page, f"awak-peta-{theme}")
-        page.locator("text=Keterangan").click()
+        page.get_by_role("button", name="Keterangan").click()
         page.context.set_offline(True)
         page.locator(".thumb .main").click()
         page.wait_for_selector(".undo")
         shoot(page, f"awak-urungkan-{theme}")
-        page.wait_for_selector("text=menunggu dikirim", timeout=30_000)
+        page.wait_for_selector("text=menunggu dikirim")
         shoot(page, f"awak-tanpa-sinyal-{theme}")
         page.context.close()
+    desk.context.close()
 
 
-def publik(browser: Browser, base: str, sizes: list[str], themes: list[str], user: str, password: str) -> None:
+def publik(browser: Browser, town: Town, sizes: list[str], themes: list[str]) -> None:
     for size in sizes:
         if size == "wall":
             continue
         for theme in themes:
             page = open_page(browser, size, theme)
-            page.goto(f"{base}/")
+            page.goto(f"{town.base}/")
             page.wait_for_selector("h1")
             shoot(page, f"publik-{size}-{theme}")
             page.context.close()
 
 
-def lapor(browser: Browser, base: str, sizes: list[str], themes: list[str], user: str, password: str) -> None:
+def lapor(browser: Browser, town: Town, sizes: list[str], themes: list[str]) -> None:
     for theme in themes:
         page = open_page(browser, "phone", theme)
-        page.goto(f"{base}/lapor")
+        page.goto(f"{town.base}/lapor")
         page.wait_for_selector(".kinds .btn")
         page.fill("#l-text", "motor tabrakan, satu orang luka di kaki")
         page.wait_for_timeout(900)
@@ -202,24 +169,24 @@ def lapor(browser: Browser, base: str, sizes: list[str], themes: list[str], user
         page.context.close()
 
 
-def dasbor(browser: Browser, base: str, sizes: list[str], themes: list[str], user: str, password: str) -> None:
+def dasbor(browser: Browser, town: Town, sizes: list[str], themes: list[str]) -> None:
     for size in sizes:
         if size == "wall":
             continue
         for theme in themes:
             page = open_page(browser, size, theme)
-            sign_in(page, base, "/dasbor?masa=30d", "manager" if user == "dispatcher" else user, password)
+            sign_in(page, town, "/dasbor?masa=today", "manager")
             page.wait_for_selector(".card .figure")
             shoot(page, f"dasbor-{size}-{theme}")
             page.context.close()
 
 
-def dinding(browser: Browser, base: str, sizes: list[str], themes: list[str], user: str, password: str) -> None:
+def dinding(browser: Browser, town: Town, sizes: list[str], themes: list[str]) -> None:
     for size in sizes:
         if size in ("1366", "phone"):
             continue
         page = open_page(browser, size, "night")
-        sign_in(page, base, "/dinding", user, password)
+        sign_in(page, town, "/dinding", "dispatcher")
         page.wait_for_selector(".worst article, .worst .calm")
         page.wait_for_selector(".map canvas.overlay")
         page.wait_for_timeout(6000 if size == "wall" else 3500)  # the map settles; nothing in the page tells when
@@ -232,18 +199,21 @@ VIEWS = {"konsol": konsol, "awak": awak, "publik": publik, "lapor": lapor, "dasb
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--base")
-    options.add_argument("--only", nargs="*", default=list(VIEWS))
-    options.add_argument("--sizes", nargs="*", default=list(SIZES))
-    options.add_argument("--themes", nargs="*", default=["night", "day"])
-    options.add_argument("--user", default="sinta")
-    options.add_argument("--password", default="siaga-112-latihan")
+    options.add_argument("--only", nargs="*", default=list(VIEWS), choices=list(VIEWS))
+    options.add_argument("--sizes", nargs="*", default=list(SIZES), choices=list(SIZES))
+    options.add_argument("--themes", nargs="*", default=["night", "day"], choices=["night", "day"])
     args = options.parse_args()
-    server = contextlib.nullcontext(args.base) if args.base else mock_city()
-    with server as base, sync_playwright() as play:
+    with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
-        for view in args.only:
-            VIEWS[view](browser, base, args.sizes, args.themes, args.user, args.password)
+        if "awak" in args.only:
+            with running(city=False) as town:
+                awak(browser, town, args.sizes, args.themes)
+        others = [view for view in args.only if view != "awak"]
+        if others:
+            with running(city=True) as town:
+                time.sleep(LIVE_S)
+                for view in others:
+                    VIEWS[view](browser, town, args.sizes, args.themes)
         browser.close()
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import AXE, Town, Windows
+from tests.browser.conftest import AXE, Windows
 from tests.browser.test_console import cancel, crews, new_incident  # noqa: F401 - `crews` is a fixture
+from tests.browser.town import Town
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(420)]
 

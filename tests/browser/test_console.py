@@ -7,7 +7,8 @@ import re
 import pytest
 from playwright.sync_api import Page, WebSocketRoute, expect
 
-from tests.browser.conftest import Town, Windows
+from tests.browser.conftest import Windows
+from tests.browser.town import Town
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(420)]
 

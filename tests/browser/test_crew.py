@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Town, Windows
+from tests.browser.conftest import Windows
 from tests.browser.test_console import cancel, new_incident, order
+from tests.browser.town import Town
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(420)]
 
