@@ -183,17 +183,17 @@ class Attribution:
     def _without_arrival(self, case: Case, why: str, hour: int | None) -> Explanation:
         legs = [leg for c in case.cluster() for leg in c.legs]
         silent = [leg for leg in legs if leg.end in ("declined", "unanswered")]
-        fenced = min((leg for leg in legs if leg.geofence_at is not None), key=_fenced, default=None)
+        fenced = [leg for leg in legs if leg.first and leg.geofence_at is not None]
         there = [leg for leg in legs if leg.at_scene_at is not None]
         coming = [leg for leg in legs if leg.first and leg.at_scene_at is None and leg.ended_at is None]
-        if case.ended_at is None and coming and fenced is None:
+        if case.ended_at is None and coming and not fenced:
             code, legs = "still_coming", coming
         elif not legs:
             code = "nobody_sent"
+        elif fenced and not any(leg.first for leg in there):
+            code, legs = "button_not_pressed", fenced
         elif there:
-            code = "not_capable"
-        elif fenced is not None:
-            code = "button_not_pressed"
+            code, legs = "not_capable", there
         elif len(silent) == len(legs):
             code = "nobody_came"
         else:
@@ -332,11 +332,6 @@ def busy_at(timeline: Timeline, unit_id: str, at: datetime, but_for: str) -> boo
         and (other.ended_at is None or other.ended_at > at)
         for other in timeline.unit_legs.get(unit_id, ())
     )
-
-
-def _fenced(leg: Leg) -> datetime:
-    assert leg.geofence_at is not None
-    return leg.geofence_at
 
 
 def _smallest_set(rows: list[Counterfactual], late_by_s: float) -> list[str]:

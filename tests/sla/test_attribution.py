@@ -247,6 +247,20 @@ def test_a_response_nobody_is_recorded_to_have_reached_says_what_is_missing(stor
     assert found.sentence_id.endswith(".")
 
 
+def test_police_at_the_scene_does_not_hide_that_the_ambulance_is_still_coming() -> None:
+    """Only those who could have stopped the clock are spoken of."""
+    told = Journal()
+    told.call(0, "i1", required=("ambulance", "police"))
+    told.assign(45, "a", "i1", unit="A-01")
+    told.assign(45, "b", "i1", unit="K-01", capability="police", first=False)
+    told.add(200, ev.ArrivalProposed(assignment_id="b"))
+    told.arrive(210, "b", "i1", unit="K-01")
+    found = explained(told)
+    assert found.decisive == "still_coming"
+    assert "A-01" in found.sentence_id
+    assert "K-01" not in found.sentence_id
+
+
 def test_one_made_late_by_a_later_record_says_so() -> None:
     told = Journal()
     told.call(0, "i1")
