@@ -66,6 +66,10 @@ class Figures(msgspec.Struct, frozen=True):
     late_unlisted: int
     calls: CallFigures
     warnings: WarningFigures
+    sent: int
+    """Units sent to the counted emergencies."""
+    recalled: int
+    """Of these, called back on the way: each cost a crew a start for nothing."""
     units: dict[str, UnitUse]
     zero_windows: list[ZeroWindow]
     zero_s: float
@@ -132,6 +136,8 @@ def figures(
         late_unlisted=len(explanations) if public else max(0, len(explanations) - LATE_LISTED_MAX),
         calls=call_figures(timeline.reports.values(), now, since, until),
         warnings=warning_figures(timeline, now, since, until),
+        sent=sum(r.legs for r in counted),
+        recalled=sum(r.recalled for r in counted),
         units={} if public else use,
         zero_windows=[] if public else windows,
         zero_s=sum(((w.ended_at or now) - w.began_at) / timedelta(seconds=1) for w in windows),

@@ -68,6 +68,8 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     to_patient_s: float | None
     phases: dict[str, float | None]
     legs: int
+    recalled: int
+    """Units that were sent and called back before they arrived."""
     overrides: int
     duplicates: int
     suspected_of: str | None
@@ -168,6 +170,7 @@ def row(case: Case, timeline: Timeline, verdict: Verdict, why: Why) -> Outcome:
         to_patient_s=None if first is None else _since(first.at_scene_at, first.at_patient_at),
         phases=phases(case, timeline),
         legs=len(legs),
+        recalled=sum(leg.end == "withdrawn" for leg in legs),
         overrides=sum(leg.override for leg in legs),
         duplicates=len(case.members),
         suspected_of=case.suspected_of,

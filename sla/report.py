@@ -144,7 +144,7 @@ COLUMNS = (
     "incident_id", "day_ring_at", "first_ring_at", "verdict", "why", "priority", "kind", "zone", "plan", "mode",
     "response_s", "first_unit", "transport_s", "full_s", "geofence_s", "device_s", "to_patient_s",
     *(f"{name}_s" for name in PHASES),
-    "legs", "overrides", "duplicates", "suspected_of", "corrections", "warned_at", "at_scene_by", "definition",
+    "legs", "recalled", "overrides", "duplicates", "suspected_of", "corrections", "warned_at", "at_scene_by", "definition",
 )  # fmt: skip
 
 
@@ -187,6 +187,6 @@ def to_parquet(rows: list[dict[str, Any]], path: Path) -> None:
         raise Rejected("pyarrow_missing", "parquet", install="siaga112[study]") from error
     text, seconds, count, moment = pa.string(), pa.float64(), pa.int32(), pa.timestamp("us", tz="UTC")
     kinds = {c: seconds if c.endswith("_s") else moment if c.endswith("_at") else text for c in COLUMNS}
-    kinds |= dict.fromkeys(("priority", "legs", "overrides", "duplicates", "corrections"), count)
+    kinds |= dict.fromkeys(("priority", "legs", "recalled", "overrides", "duplicates", "corrections"), count)
     schema = pa.schema([(c, kinds[c]) for c in COLUMNS])
     parquet.write_table(pa.Table.from_pylist(rows, schema=schema), path, compression="zstd")
