@@ -7,7 +7,9 @@ room full of screens costs one computation.
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
@@ -35,6 +37,8 @@ from sla.warnings import WarningFigures, warning_figures
 KEPT_S = 2.0
 REACH_KEPT_S = 5.0
 MEDIANS_SPAN = timedelta(days=30)
+KEPT_NAME = re.compile(r"(harian-\d{4}-\d\d-\d\d|bulanan-\d{4}-\d\d)\.(html|pdf|csv)")
+REPORTS_LISTED_MAX = 3000  # two and a half years of three files a day
 LATE_MAX = 500  # one answer; longer periods are for the report
 REPORT_DAYS_MAX = 31  # longer ones take seconds and would hold up the calls: `siaga sla report`
 LINES_SPAN = timedelta(days=2)  # how long after its ring an incident's own lines are looked for
@@ -76,6 +80,13 @@ class IncidentSla(msgspec.Struct, frozen=True):
     corrections: list[Noted]
 
 
+class KeptReport(msgspec.Struct, frozen=True):
+    """A report the server wrote by itself: `harian-<day>` or `bulanan-<month>`, as html, pdf or csv."""
+
+    name: str
+    size_bytes: int
+
+
 class LateResponses(msgspec.Struct, frozen=True):
     """Late responses of a period, newest first, with their sums."""
 
@@ -92,8 +103,9 @@ def routes(
     region: Region | None = None,
     attribution: Attribution | None = None,
     utilisation: Utilisation | None = None,
+    kept_reports: Path | None = None,
 ) -> list[Route]:
-    """Routes reading this fold."""
+    """Routes reading this fold; `kept_reports` is the folder of the scheduled ones."""
     offset_h = region.utc_offset_h if region is not None else 7.0
     explain = attribution or Attribution(region, None, offset_h)
     reached: list[ReachNow] = []
@@ -179,6 +191,25 @@ def routes(
             return _file(name, "pdf", await asyncio.to_thread(incident_pdf, found))
         return _file(name, "html", (await asyncio.to_thread(incident_html, found)).encode())
 
+    def kept_files() -> list[KeptReport]:
+        assert kept_reports is not None
+        if not kept_reports.is_dir():
+            return []
+        names = sorted((p for p in kept_reports.iterdir() if KEPT_NAME.fullmatch(p.name)), reverse=True)
+        return [KeptReport(p.name, p.stat().st_size) for p in names[:REPORTS_LISTED_MAX]]
+
+    async def reports(call: Call) -> web.StreamResponse:
+        return json(await asyncio.to_thread(kept_files))
+
+    async def kept_report(call: Call) -> web.StreamResponse:
+        assert kept_reports is not None
+        name = call.path("name")
+        path = kept_reports / name
+        if not KEPT_NAME.fullmatch(name) or not await asyncio.to_thread(path.is_file):
+            raise Problem("not_found")
+        stem, _, kind = name.partition(".")
+        return _file(stem, kind, await asyncio.to_thread(path.read_bytes))
+
     async def reach(call: Call) -> web.StreamResponse:
         assert region is not None, "the route is only there with a region and its roads"
         assert explain.router is not None
@@ -199,7 +230,18 @@ def routes(
             roles=READERS, answer=ReachNow,
         ),
     ]  # fmt: skip
+    with_reports = [
+        route(
+            "/api/v1/sla/reports", reports, "Reports the server has written, newest first.",
+            roles=KEEPERS, answer=list[KeptReport],
+        ),
+        route(
+            "/api/v1/sla/reports/{name}", kept_report, "One of them.",
+            roles=KEEPERS, content="text/html", statuses=(404,),
+        ),
+    ]  # fmt: skip
     return [
+        *(with_reports if kept_reports is not None else []),
         *(with_roads if region is not None and explain.router is not None else []),
         route(
             "/api/v1/sla/summary", summary, "SLA-7 and the figures beside it.",

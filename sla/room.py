@@ -72,4 +72,4 @@ class SlaRoom:
         return False
 
     def routes(self) -> list[Route]:
-        return api.routes(self.fold, self.region, self.attribution, self.utilisation)
+        return api.routes(self.fold, self.region, self.attribution, self.utilisation, self.reporter.folder)

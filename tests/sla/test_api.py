@@ -155,6 +155,23 @@ def test_the_room_shows_its_metrics_and_a_second_one_replaces_the_first(room: Sl
 # --- scheduled reports
 
 
+async def test_kept_reports_are_listed_and_given_out_and_nothing_else_is(room: SlaRoom) -> None:
+    """Only names the server itself makes; a path out of the folder is not found."""
+    room.reporter.folder.mkdir(parents=True, exist_ok=True)
+    (room.reporter.folder / "harian-2025-12-01.html").write_bytes(b"<p>")
+    (room.reporter.folder / "rahasia.html").write_bytes(b"x")
+    listed = msgspec.json.decode(body(await ask(room, "/api/v1/sla/reports")))
+    assert {"name": "harian-2025-12-01.html", "size_bytes": 3} in listed
+    assert all(item["name"] != "rahasia.html" for item in listed)
+    path = "/api/v1/sla/reports/{name}"
+    answer = await ask(room, path, name="harian-2025-12-01.html")
+    assert body(answer) == b"<p>"
+    (room.reporter.folder / "harian-2025-12-01.html").unlink()
+    for name in ("rahasia.html", "../rahasia.html", "harian-2025-12-01.html", "harian-2025-12-01.html.part"):
+        with pytest.raises(Problem, match="not_found"):
+            await ask(room, path, name=name)
+
+
 def test_yesterday_is_due_after_one_in_the_morning_and_last_month_on_the_first() -> None:
     """Local time: 00:59 WIB is still too early for yesterday."""
     began = datetime(2026, 1, 1, tzinfo=UTC)
