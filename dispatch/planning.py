@@ -127,7 +127,7 @@ class EngineView:
         rolling_s = min(ROLLING_TURNOUT_S, posted_s)
         if unit.assignment_id is not None:
             a = self._engine.state.assignments[unit.assignment_id]
-            if a.state in (AssignmentState.ALERTED, AssignmentState.ACKNOWLEDGED):
+            if a.state in (AssignmentState.ALERTED, AssignmentState.ACKNOWLEDGED) and not self._away(unit):
                 return max(rolling_s, posted_s - (self.at - a.assigned_at).total_seconds())
             return rolling_s
         return rolling_s if self._away(unit) else posted_s

@@ -60,6 +60,11 @@ class BestTogether:
         needs = open_needs[:NEEDS_MAX] + coming
         on_way = sorted({need.coming for need in coming if need.coming is not None})
         pairs = [self._arrivals(view, need, free, on_way, len(needs)) for need in needs]
+        fresh = {n.coming: n.priority for n in coming if n.coming is not None and n.coming_since == view.at}
+        pairs = [
+            [a for a in arrivals if _may_change(need, a.unit_id, fresh)]
+            for need, arrivals in zip(needs, pairs, strict=True)
+        ]
         columns = {u: j for j, u in enumerate(sorted({a.unit_id for arrivals in pairs for a in arrivals}))}
         n, m = len(needs), len(columns)
         cost = np.full((n, m + n), IMPOSSIBLE)
@@ -131,6 +136,18 @@ class BestTogether:
                 )
             )
         return choices
+
+
+def _may_change(need: Need, unit_id: str, fresh: dict[str, int]) -> bool:
+    """What this very instant has decided stands, but for an open place that is more urgent.
+
+    Without this a plan might never come to rest: being sent can itself change a unit's predicted time.
+    """
+    if need.coming == unit_id:
+        return True
+    if need.coming in fresh:
+        return False
+    return unit_id not in fresh or (need.coming is None and need.priority < fresh[unit_id])
 
 
 def _why(need: Need, unit_id: str, by_unit: dict[str, Need], arrivals: list[Arrival]) -> str:

@@ -95,7 +95,7 @@ def need(number: int, priority: int, waited_s: float, coming: str | None = None)
         rang_at=rang_at,
         deadline_at=rang_at + timedelta(seconds=420),
         coming=coming,
-        coming_since=AT if coming else None,
+        coming_since=AT - timedelta(seconds=30) if coming else None,
     )
 
 
