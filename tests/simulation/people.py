@@ -26,8 +26,10 @@ CITY = "city"
 class People:
     """Everybody outside."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, pace: float = 1.0) -> None:
+        """`pace`: how many times slower than in a seed's minute of horror everything comes."""
         self.world = world
+        self.pace = pace
         self.chance = seeded(world.seed, "people")
         self.calm = False
         """Healing: no new emergencies, no edits, and crews who do their jobs."""
@@ -97,7 +99,7 @@ class People:
     async def _citizens(self) -> None:
         chance = seeded(self.world.seed, "citizens")
         while not self.calm:
-            await asyncio.sleep(chance.expovariate(1 / 1.6))
+            await asyncio.sleep(chance.expovariate(1 / 1.6) * self.pace)
             if not self.calm:
                 self._start(self.send("/api/v1/reports", self._report(chance), "citizen:", chance))
 
@@ -116,7 +118,7 @@ class People:
         chance = seeded(self.world.seed, "exchange")
         number = 0
         while not self.calm:
-            await asyncio.sleep(chance.expovariate(1 / 5.0))
+            await asyncio.sleep(chance.expovariate(1 / 5.0) * self.pace)
             number += 1
             self._start(self._one_call(f"call-{number}", chance))
 
@@ -145,7 +147,7 @@ class People:
     async def _desk(self, who: str) -> None:
         chance = seeded(self.world.seed, who)
         while not self.calm:
-            await asyncio.sleep(chance.expovariate(1 / 1.5))
+            await asyncio.sleep(chance.expovariate(1 / 1.5) * self.pace)
             if chance.random() < 0.15:
                 await self._note(who, chance)
                 continue

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from tests.simulation.faults import Faults
 from tests.simulation.loop import VirtualLoop, seeded
@@ -40,6 +42,32 @@ async def _live(world: World) -> None:
     world.watch.final()
 
 
+async def _outage(world: World, outage_s: float) -> None:
+    """Nothing goes wrong but the database, which is away for `outage_s`."""
+    people = People(world, pace=8.0)
+    for host in world.hosts:
+        world.boot(host)
+    people.begin()
+    stopped = world.loop.spawn(None, world.stop.wait())
+    await asyncio.wait([stopped], timeout=20.0)
+    before, heard = world.leader(), len(world.watch.acked)
+    world.database.stop()
+    await asyncio.wait([stopped], timeout=outage_s)
+    world.faults["acknowledged in the outage"] = len(world.watch.acked) - heard
+    world.database.start()
+    people.calm = True
+    began_s = world.loop.time()
+    while world.watch.violation is None and not _healed(world, people):
+        if world.loop.time() - began_s > HEAL_S_MAX + outage_s:
+            world.watch.fail(f"not healed: {_what_is_wrong(world, people)}")
+        await asyncio.sleep(0.5)
+    if world.leader() is not before:
+        world.watch.fail("the leader lost its place though it served all the time")
+    if world.watch.redecided:
+        world.watch.fail(f"{len(world.watch.redecided)} commands were decided anew though nobody took their place")
+    world.watch.final()
+
+
 def _healed(world: World, people: People) -> bool:
     return not _what_is_wrong(world, people)
 
@@ -68,14 +96,23 @@ def _what_is_wrong(world: World, people: People) -> str:
 
 def run_seed(seed: int) -> Result:
     """One whole life. The same seed gives the same result, to the byte."""
+    return _run(seed, 3 if seed % 4 == 0 else 2, _live)
+
+
+def run_outage(seed: int, outage_s: float) -> Result:
+    """A database that is away for so long, and a quiet end."""
+    return _run(seed, 2, lambda world: _outage(world, outage_s))
+
+
+def _run(seed: int, hosts: int, life: Callable[[World], Coroutine[Any, Any, None]]) -> Result:
     loop = VirtualLoop()
-    world = World(seed, loop, hosts=3 if seed % 4 == 0 else 2)
+    world = World(seed, loop, hosts)
     gc_was_on = gc.isenabled()
     gc.disable()  # a collection at a moment of its own choosing would close what is only dead in here
     try:
         with patched(world):
             try:
-                loop.run_until_complete(loop.spawn(None, _live(world)))
+                loop.run_until_complete(loop.spawn(None, life(world)))
             except RuntimeError as stuck:
                 world.watch.violation = world.watch.violation or str(stuck)
             world.over = True

@@ -15,7 +15,7 @@ import pytest
 
 from tests.simulation.faults import Faults
 from tests.simulation.mutants import MUTANTS
-from tests.simulation.run import run_seed
+from tests.simulation.run import run_outage, run_seed
 from tests.simulation.world import Result
 
 SEEDS = 200
@@ -67,6 +67,21 @@ def test_seeds_that_once_failed_stay_whole(seed: int) -> None:
     """What was found once is looked for again."""
     result = run_seed(seed)
     assert result.violation is None, repeat(result)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("outage_s", [60.0, 3600.0])
+def test_a_database_that_is_away_for_a_minute_or_an_hour_costs_nothing(
+    outage_s: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Everything accepted meanwhile drains in order into the same leader's journal, once, and nothing is decided anew."""
+    result = run_outage(3, outage_s)
+    with capsys.disabled():
+        print(
+            f"\n{outage_s:.0f} s without a database: {result.faults['acknowledged in the outage']} acknowledged meanwhile"
+        )
+    assert result.violation is None
+    assert result.faults["acknowledged in the outage"] > outage_s / 4
 
 
 def test_the_same_seed_gives_the_same_life_to_the_byte() -> None:

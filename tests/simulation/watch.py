@@ -246,7 +246,9 @@ class Watch(logging.Handler):
             self.fail(f"{host.name} shows another state than the fold of the journal at line {shown.seq}")
 
     def synced(self, host: Host, batches: list[Batch]) -> None:
-        self.spooled[host.name] = {e.seq: encode_event(e.event) for b in batches for e in b.entries}
+        """New whole records on a host's disk. A later one of the same number is the one that counts."""
+        spooled = self.spooled.setdefault(host.name, {})
+        spooled.update({e.seq: encode_event(e.event) for b in batches for e in b.entries})
 
     # --- at every acknowledgement
 
@@ -262,9 +264,9 @@ class Watch(logging.Handler):
         if (scope, key) in tables.answers:
             return True
         for host in self.world.hosts:
-            for batch in host.disk.batches():
-                if any(a.key == key and a.scope == scope for a in batch.answers):
-                    return True
+            host.disk.batches()
+            if (scope, key) in host.disk.keys:
+                return True
         return any(told["key"] == key for told in map(msgspec.msgpack.decode, tables.orphans.values()))
 
     def orphaned(self, host: Host, held: list[Batch]) -> None:

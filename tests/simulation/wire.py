@@ -31,7 +31,7 @@ from dispatch.journal import (
     kind_of,
 )
 from dispatch.nodes import FROZEN_AFTER_S, MayReplace
-from dispatch.spool import decode_spool
+from dispatch.spool import HEADER_BYTES, decode_spool
 from tests.simulation.loop import PROCESS, Process, VirtualLoop
 
 T = TypeVar("T")
@@ -364,7 +364,7 @@ class FakeDisk:
         self.loop = loop
         self.chance = chance
         self.faults = faults
-        self.durable = b""
+        self.durable = bytearray()
         self.full = False
         self.sticky = False
         """Deleting fails."""
@@ -372,6 +372,10 @@ class FakeDisk:
         self.ambush: Callable[[], None] | None = None
         """Called in the middle of the next append."""
         self.synced: Callable[[list[Batch]], None] = lambda batches: None
+        self.keys: set[tuple[str, str]] = set()
+        """(scope, key) of every answer that `batches` found."""
+        self._found: list[Batch] = []
+        self._seen_bytes = 0
 
     async def run(self, work: Callable[..., T], *args: Any) -> T:
         """As `asyncio.to_thread`: takes time, and the process may die meanwhile."""
@@ -391,20 +395,21 @@ class FakeDisk:
         return result
 
     def read(self) -> bytes:
-        return self.durable
+        return bytes(self.durable)
 
     def append(self, data: bytes) -> None:
         if self.full:
             self.faults["spool append refused, disk full"] += 1
             raise OSError(28, "No space left on device")
+        before = len(self.batches())
         self.durable += data
-        self.synced(decode_spool(self.durable)[1])
+        self.synced(self.batches()[before:])
 
     def clear(self) -> None:
         if self.sticky:
             self.faults["spool cannot be deleted"] += 1
             raise OSError(5, "Input/output error")
-        self.durable = b""
+        self.durable = bytearray()
 
     def close(self) -> None:
         return None
@@ -417,9 +422,27 @@ class FakeDisk:
             if kept and self.chance.random() < 0.5:
                 kept[self.chance.randrange(len(kept))] ^= 0x40
                 self.faults["spool tail damaged"] += 1
+            before = len(self.batches())
             self.durable += bytes(kept)
             self.faults["spool tail torn"] += len(kept) < len(data)
-            self.synced(decode_spool(self.durable)[1])
+            self.synced(self.batches()[before:])
 
     def batches(self) -> list[Batch]:
-        return decode_spool(self.durable)[1]
+        """What a reader would find now. Only what was added since the last look is decoded."""
+        size = len(self.durable)
+        if size < self._seen_bytes or (size > 0 and self._seen_bytes == 0):
+            self._found, self._seen_bytes = [], 0
+            self.keys = set()
+            new = bytes(self.durable)
+        elif size > self._seen_bytes:
+            new = bytes(self.durable[:HEADER_BYTES] + self.durable[self._seen_bytes :])
+        else:
+            new = b""
+        if new:
+            _, found, torn = decode_spool(new)
+            self._found += found
+            self.keys.update((a.scope, a.key) for b in found for a in b.answers)
+            self._seen_bytes = size - torn
+        elif size == 0:
+            self._found, self._seen_bytes, self.keys = [], 0, set()
+        return self._found
