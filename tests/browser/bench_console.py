@@ -1,0 +1,164 @@
+"""How fast the console feels: `python -m tests.browser.bench_console`. Prints figures beside a yardstick, asserts none.
+
+The page comes from a real server; its stream is replaced by a made-up city of 1,000 units that move every second and 200
+open incidents, 20 of which change every second. Yardstick: the same key presses on an empty city in the same browser.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from playwright.sync_api import Browser, Page, WebSocketRoute, sync_playwright
+
+from tests.browser.town import CHROMIUM, CHROMIUM_ARGS, Town, running
+
+UNITS, INCIDENTS, CHANGED_A_SECOND = 1000, 200, 20
+PRESSES = 60
+PRESS_EVERY_MS = 250
+
+OBSERVE = """() => {
+  window.__slow = [];
+  new PerformanceObserver((list) => {
+    for (const e of list.getEntries()) if (e.interactionId) window.__slow.push(e.duration);
+  }).observe({ type: 'event', durationThreshold: 16, buffered: true });
+}"""
+
+
+def iso(at: datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")
+
+
+class Crowd:
+    """Rows of a city that exists only for the measurement."""
+
+    def __init__(self, units: int, incidents: int) -> None:
+        self.rng = random.Random(1)
+        now = datetime.now(UTC)
+        self.seq = 1
+        self.positions = [
+            {
+                "unit_id": f"U{n:04d}", "lon": self.rng.uniform(112.6, 112.84), "lat": self.rng.uniform(-7.35, -7.2),
+                "heading_deg": self.rng.uniform(0, 360), "speed_mps": 9.0, "fixed_at": iso(now), "accuracy_m": 8.0,
+            }
+            for n in range(units)
+        ]  # fmt: skip
+        self.units: list[dict[str, Any]] = [
+            {
+                "unit_id": p["unit_id"], "unit_type": "ambulance", "agency": "dinkes", "state": "available",
+                "capabilities": ["ambulance"], "home_post": None, "post": None, "assignment_id": None,
+                "crew": ["Bayu P.", "Sari W."], "since": iso(now), "moving_up_since": None, "out_of_service_for": None,
+            }
+            for p in self.positions
+        ]  # fmt: skip
+        self.incidents: list[dict[str, Any]] = []
+        self.assignments: list[dict[str, Any]] = []
+        for n in range(incidents):
+            ring = now - timedelta(seconds=self.rng.uniform(0, 400))
+            number = f"261124-{n + 1:04d}"
+            a = {
+                "assignment_id": f"{number}/1", "incident_id": number, "unit_id": f"U{n:04d}", "capability": "ambulance",
+                "state": "en_route", "assigned_at": iso(ring), "assigned_by": "engine", "eta_s": self.rng.uniform(150, 520),
+                "arrival_sd_s": 40.0, "alerts": 1, "ended_at": None,
+            }  # fmt: skip
+            self.assignments.append(a)
+            self.units[n].update(state="committed", assignment_id=a["assignment_id"])
+            self.incidents.append(
+                {
+                    "incident_id": number, "kind": "medis", "priority": 1 + n % 3, "highest_priority": 1, "plan": "x", "mode": "auto",
+                    "place": {"lon": self.rng.uniform(112.6, 112.84), "lat": self.rng.uniform(-7.35, -7.2), "address": f"Jalan Percobaan {n}"},
+                    "state": "dispatched", "first_ring_at": iso(ring), "opened_at": iso(ring), "report_ids": [],
+                    "assignment_ids": [a["assignment_id"]], "confirmed": True, "unfilled": [], "version": 1,
+                }
+            )  # fmt: skip
+
+    def snapshot(self) -> str:
+        return json.dumps(
+            {
+                "type": "snapshot", "seq": self.seq, "at": iso(datetime.now(UTC)), "reports": [], "incidents": self.incidents,
+                "units": self.units, "assignments": self.assignments, "positions": self.positions,
+            }
+        )  # fmt: skip
+
+    def second(self) -> list[str]:
+        """One second of life: everybody moves, some incidents change, the line says it is alive."""
+        now = datetime.now(UTC)
+        for p in self.positions:
+            p["lon"] += math.sin(math.radians(p["heading_deg"])) * 8e-5
+            p["lat"] += math.cos(math.radians(p["heading_deg"])) * 8e-5
+            p["fixed_at"] = iso(now)
+        changed = self.rng.sample(self.incidents, min(CHANGED_A_SECOND, len(self.incidents)))
+        for i in changed:
+            i["version"] += 1
+        self.seq += 1
+        return [
+            json.dumps({"type": "positions", "at": iso(now), "positions": self.positions}),
+            json.dumps({"type": "changes", "seq": self.seq, "at": iso(now), "incidents": changed, "entries": []}),
+            json.dumps({"type": "status", "degraded": False, "at": iso(now)}),
+        ]
+
+
+def measure(browser: Browser, town: Town, crowd: Crowd) -> dict[str, float]:
+    context = browser.new_context(viewport={"width": 1366, "height": 768})
+    page = context.new_page()
+    page.set_default_timeout(90_000)
+    lines: list[WebSocketRoute] = []
+
+    def stand_in(line: WebSocketRoute) -> None:
+        lines.append(line)
+        line.send(crowd.snapshot())
+
+    page.route_web_socket(re.compile("/console/stream"), stand_in)
+    page.goto(town.base + "/konsol")
+    page.fill("input[name=username]", "dispatcher")
+    page.fill("input[name=password]", town.password)
+    page.press("input[name=password]", "Enter")
+    page.wait_for_selector(".queue .list :is(.item, .empty)")
+    page.reload()
+    page.wait_for_selector(".queue .list :is(.item, .empty)")
+    page.wait_for_selector(".map canvas.overlay")
+    page.wait_for_timeout(4000)
+    paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? 0")
+    page.evaluate(OBSERVE)
+    heap_before = heap(page)
+    for n in range(PRESSES):
+        if n % max(1, 1000 // PRESS_EVERY_MS) == 0:
+            for text in crowd.second():
+                lines[-1].send(text)
+        page.keyboard.press(["j", "j", "k", "/", "Escape"][n % 5])
+        page.wait_for_timeout(PRESS_EVERY_MS)
+    slow = sorted(page.evaluate("window.__slow"))
+    heap_after = heap(page)
+    context.close()
+    # Presses faster than 16 ms are not reported: they count as 16.
+    every = [16.0] * max(0, PRESSES - len(slow)) + slow
+    return {
+        "first paint ms": round(paint),
+        "interaction p50 ms": every[len(every) // 2],
+        "interaction p95 ms": every[int(len(every) * 0.95)],
+        "heap before MB": heap_before,
+        "heap after MB": heap_after,
+    }
+
+
+def heap(page: Page) -> float:
+    return round(float(page.evaluate("performance.memory?.usedJSHeapSize ?? 0")) / 1e6, 1)
+
+
+def main() -> None:
+    with running(city=False) as town, sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
+        empty = measure(browser, town, Crowd(0, 0))
+        full = measure(browser, town, Crowd(UNITS, INCIDENTS))
+        browser.close()
+    print(f"{'':22}{f'{UNITS} units, {INCIDENTS} open':>22}{'empty city':>14}")
+    for name, value in full.items():
+        print(f"{name:22}{value:>22}{empty[name]:>14}")
+
+
+if __name__ == "__main__":
+    main()
