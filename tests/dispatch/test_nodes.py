@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 import tempfile
 import time
@@ -14,6 +13,7 @@ from typing import Any
 import aiohttp
 import asyncpg
 import pytest
+import pytest_asyncio
 
 from dispatch.pack import load as load_pack
 from siaga.chaos import DATABASE, prepare
@@ -23,7 +23,7 @@ from siaga.chaos_pair import Pair, ServerProcess
 from siaga.postgres import EmbeddedPostgres, throwaway_cluster
 from siaga.serve import REGIONS
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.xdist_group("nodes")]
+pytestmark = [pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="module")]
 
 
 class Town:
@@ -64,8 +64,9 @@ async def _codec(connection: asyncpg.Connection) -> None:
     await prepare_connection(connection)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def town() -> AsyncIterator[Town]:
+    """One pair for all: every test leaves both running and of one mind (`nothing_is_wrong`)."""
     with tempfile.TemporaryDirectory(prefix="siaga-nodes-") as folder, throwaway_cluster() as cluster:
         admin = await asyncpg.connect(cluster.dsn())
         await admin.execute(f"CREATE DATABASE {DATABASE}")
@@ -212,7 +213,7 @@ async def test_a_key_answered_by_one_node_is_known_to_the_other(town: Town) -> N
     await other_leads(town, leader)
     assert await ask(town.pair.other(leader)) == first
     await leader.kill()
-    with contextlib.suppress(ProcessLookupError):
-        await leader.start()
+    await leader.start()
     assert await ask(leader) == first
     assert len(await town.lines_of("k" * 20)) == 1
+    await town.nothing_is_wrong()
