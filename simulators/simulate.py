@@ -28,9 +28,11 @@ PROMISE_S = 420.0
 ZONE_SIDE_M = 4_000.0
 ZONE_CALLS_MIN = 10
 """Squares with fewer priority-1 calls say nothing about their own share."""
-MOVES_PER_SHIFT_MAX = 40
-"""Orders a crew may get in one shift in the reference runs; they have one crew a unit and shifts of 12 h."""
+MOVES_PER_SHIFT_MAX = 8
+"""Orders to leave a post that a crew may get in a shift, on average: a run has one crew a unit, which never goes home."""
 SHIFT_S = 43_200.0
+SHIFTS_A_RUN = 30
+"""15 days of 12 h shifts, the length of the call files."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,9 @@ def prepare(city: City, deadline_s: float | None = None, street_posts: int = 0) 
         target_s=targets[0],
         candidates_max=4,  # the journal of a run is thrown away; four ranked units a choice are enough to look at
         risk_check_s=None,  # warnings change no decision
+        relocate_every_s=0.0,  # every change, as in the study; a city may ask for calmer crews
         retry_s=120.0,  # a freed unit starts a round at once; retrying more often only repeats the same answer
-        move_ups_per_duty=MOVES_PER_SHIFT_MAX,
+        move_ups_per_duty=MOVES_PER_SHIFT_MAX * SHIFTS_A_RUN,
     )
     region = msgspec.structs.replace(city.region, limits=limits)
     if street_posts:

@@ -38,7 +38,7 @@ class AssignSettings(msgspec.Struct, frozen=True):
     """A further, smaller step for priority 1 at the published promise."""
     switch_price: float = 20.0
     """Crews are not tossed about for less."""
-    wait_base: tuple[float, float, float] = (UNSERVED_P1, 350.0, 350.0)
+    wait_base: tuple[float, float, float] = (UNSERVED_P1, 250.0, 250.0)
     wait_slope: tuple[float, float, float] = (0.0, 0.8, 0.5)
     """Price of leaving a place open now: base + slope x seconds waited; a slope above the weight, so that it always ends."""
     lesser_price: float = 30.0

@@ -12,8 +12,9 @@ import msgspec
 
 from dispatch.policies.view import Arrival, Choice, Move, Need, View
 
-CANDIDATES_KEPT = 8
-"""Ranked units kept with a choice; more than anybody reads on a screen."""
+CANDIDATES_KEPT = 5
+"""Ranked units searched by road and kept with a choice. Each further one widens the search; a scarce capability's fifth unit is
+at the other end of the city."""
 
 
 class Closest:

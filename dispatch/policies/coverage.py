@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dispatch.region import Region
+from geo.roads import RoadGraph
 from geo.router import M_PER_DEG, REGULAR, FloatArray, Router
 
 Row = npt.NDArray[np.float32]
@@ -25,6 +26,8 @@ POINTS_MAX = 2_500
 """Demand points kept; the rest of a fine raster carries about 1 % of the calls and would double the work."""
 ROWS_KEPT = 4_096
 """Coverage rows remembered by place, about 10 MB; a city's posts, hospitals and recent scenes fit."""
+MOVE_MAX_S = 3_600.0
+"""No crew is sent for an hour to stand somewhere; posts further than this are out of reach."""
 RING = 6
 NEARBY_DEG = 0.002
 """Where a router must search for every place, places this near (220 m, some 25 s of driving) share one coverage row."""
@@ -101,6 +104,7 @@ class Coverage:
         self._post_at = [(region.posts[p].lon, region.posts[p].lat) for p in self.post_codes]
         self._known = set(self._post_at) | {(h.lon, h.lat) for h in region.hospitals.values()}
         self._way: dict[tuple[float, float], FloatArray] = {}
+        self._post_reach: Reach | None = None
         self._post_rows: dict[str, Row] = {}
 
     def row(self, lon: float, lat: float, mode: str) -> Row:
@@ -140,7 +144,7 @@ class Coverage:
         if way is None:
             if len(self._way) >= ROWS_KEPT:
                 self._way.clear()
-            way = self._way[lon, lat] = self._router.matrix_s([(lon, lat)], self._post_at, REGULAR)[0]
+            way = self._way[lon, lat] = np.asarray(self._to_posts()(lon, lat), np.float64)
         return way
 
     def _soft(self, seconds: FloatArray | Row) -> Row:
@@ -150,6 +154,11 @@ class Coverage:
         share *= self._share
         blocks: Row = np.add.reduceat(share, self._first)
         return blocks
+
+    def _to_posts(self) -> Reach:
+        if self._post_reach is None:
+            self._post_reach = bind(self._router, self._post_at, REGULAR, MOVE_MAX_S)
+        return self._post_reach
 
     def _reach_of(self, mode: str) -> Reach:
         reach = self._reach.get(mode)
@@ -170,17 +179,25 @@ def _blocks(demand: DemandPoints) -> tuple[npt.NDArray[np.int64], npt.NDArray[np
 
 
 def bind(router: Router, places: Sequence[tuple[float, float]], mode: str, limit_s: float) -> Reach:
-    """A function for times from anywhere to these places. Routers that can prepare for it (`bind_places`) do."""
+    """A function for times from anywhere to these places: by the router's own table, one bounded sweep, or a matrix."""
     prepare = getattr(router, "bind_places", None)
     if prepare is not None:
         bound: Reach = prepare(places, mode, limit_s)
         return bound
-    return lambda lon, lat: router.matrix_s([(lon, lat)], places, mode)[0]
+    if not isinstance(router, RoadGraph):
+        return lambda lon, lat: router.matrix_s([(lon, lat)], places, mode)[0]
+    graph = router
+    joined = [graph.attach(lon, lat) for lon, lat in places]
+    nodes = np.array([a.node for a in joined], np.int64)
+    pace = graph.offroad_s_per_m(mode)
+    legs_s = np.array([a.offroad_m for a in joined]) * pace
 
+    def reach(lon: float, lat: float) -> FloatArray:
+        start = graph.attach(lon, lat)
+        times: FloatArray = graph.times_from(start.node, mode, limit_s)[nodes] + (legs_s + start.offroad_m * pace)
+        return times
 
-def busy_fraction(busy: int, fleet: int, prior: float = 0.3, strength: float = 8.0) -> float:
-    """Share of the fleet that is taken, pulled towards `prior` by `strength` imaginary units."""
-    return (busy + prior * strength) / (fleet + strength)
+    return reach
 
 
 def by_group(region: Region, unit_ids: Sequence[str], unit_types: Mapping[str, str]) -> dict[str, list[str]]:

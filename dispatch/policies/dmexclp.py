@@ -14,7 +14,7 @@ import numpy as np
 
 from dispatch.policies.closest import Closest
 from dispatch.policies.coverage import Coverage
-from dispatch.policies.relocate import MoveUp, MoveUpSettings
+from dispatch.policies.relocate import MoveUp
 from dispatch.policies.view import Arrival, Move, Need, View
 
 Q = 0.4
@@ -33,7 +33,7 @@ class Dmexclp(Closest):
         super().__init__(redispatch=True)
         self.name = "dmexclp+moveup" if move_up else "dmexclp"
         self.coverage = coverage
-        self._move_up = FreedUnit(coverage, MoveUpSettings(q=Q)) if move_up else None
+        self._move_up = FreedUnit(coverage) if move_up else None
 
     def _pick(self, view: View, need: Need, arrivals: Sequence[Arrival]) -> Arrival:
         soonest = arrivals[0]
@@ -65,7 +65,7 @@ class FreedUnit(MoveUp):
 
     def relocate(self, view: View) -> Sequence[Move]:
         codes, posts = self.coverage.post_codes, view.region.posts
-        keep = 1.0 - self.settings.q
+        keep = 1.0 - Q
         moves = []
         for unit_id in view.free_units():
             unit = view.units[unit_id]

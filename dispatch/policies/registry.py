@@ -18,6 +18,9 @@ from geo.router import Router
 
 NAMES = ("closest", "closest+redispatch", "dmexclp", "dmexclp+moveup", "siaga")
 
+TOGETHER_MAX = 48
+"""Places solved together. A city at work has a dozen; in a surge every second counts more than the last swap, and the
+nearest free unit goes."""
 CALL_HANDLING_S = 60.0
 """Ring to alert where a region does not know better: NFPA 1225 (2022), 90 % processed within 60 s."""
 
@@ -48,10 +51,13 @@ class Siaga:
 
     def __init__(self, assigner: BestTogether, move_up: MoveUp, period_s: float | None = 120.0) -> None:
         self._assigner = assigner
+        self._surge = Closest(redispatch=True)
         self._move_up = move_up
         self.period_s = period_s
 
     def assign(self, view: View) -> Sequence[Choice]:
+        if len(view.open_needs()) + len(view.coming_needs()) > TOGETHER_MAX:
+            return self._surge.assign(view)
         return self._assigner.assign(view)
 
     def relocate(self, view: View) -> Sequence[Move]:

@@ -17,10 +17,15 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from dispatch.model import UnitState
 from dispatch.policies.coverage import Coverage, Row, by_group
 from dispatch.policies.view import Move, View
+from dispatch.region import Region
 from geo.kernels import compiled
 
+AT_WORK = (UnitState.AVAILABLE, UnitState.COMMITTED)
+RARE = 0.01
+"""Kinds below this share of the priority-1 calls do not steer where crews stand."""
 TOUCHING_S = 20.0
 """A post this near is where the unit stands already; no order is worth a radio call."""
 
@@ -28,13 +33,14 @@ TOUCHING_S = 20.0
 class MoveUpSettings(msgspec.Struct, frozen=True):
     """What was tuned, and on what, stands in docs/dispatch-quality.md."""
 
-    q: float = 0.3
-    """Busy fraction: the chance that a unit counted on is taken when the call comes."""
+    q_per_busy: float = 0.6
+    """Chance that a unit counted on is taken when the call comes, per share of the group that is taken now: 0.3 at half."""
+    q_range: tuple[float, float] = (0.05, 0.6)
     gain_min: float = 0.003
     """Do nothing for less than this share of demand."""
     moves_max: int = 3
     """Relocations in one round."""
-    patience_s: float = 1500.0
+    patience_s: float = 2500.0
     """A move of this length counts 1/e of its destination, the rest from where the unit is."""
     kappa_hospital: float = 0.3
     kappa_scene: float = 0.1
@@ -106,15 +112,29 @@ class MoveUp:
     def __init__(self, coverage: Coverage, settings: MoveUpSettings | None = None) -> None:
         self.coverage = coverage
         self.settings = settings if settings is not None else MoveUpSettings()
+        self._wanted: frozenset[str] | None = None
 
     def relocate(self, view: View) -> Sequence[Move]:
         units = view.units
         free = [u for u in view.free_units() if units[u].position is not None and units[u].post is not None]
         moves: list[Move] = []
+        wanted = self._first_capabilities(view.region)
+        free = [u for u in free if wanted & units[u].capabilities]
         groups = by_group(view.region, free, {u: units[u].unit_type for u in free})
         for key in sorted(groups):
             moves += self._relocate_group(view, groups[key], key)
         return moves
+
+    def _first_capabilities(self, region: Region) -> frozenset[str]:
+        """What can stop the clock of a priority-1 kind: only such units are worth moving for the next call."""
+        if self._wanted is None:
+            kinds = {k for k, kind in region.kinds.items() if kind.priority == 1}
+            if region.demand is not None:
+                yearly = {k: region.demand.kinds[k].yearly for k in kinds if k in region.demand.kinds}
+                kinds = {k for k, n in yearly.items() if n >= RARE * sum(yearly.values())} or kinds
+            slots = [s for plan in region.plans if plan.kinds & kinds and 1 in plan.priorities for s in plan.slots]
+            self._wanted = frozenset(c for slot in slots if slot.first for c in slot.capabilities)
+        return self._wanted
 
     def _relocate_group(self, view: View, free: list[str], group: str) -> list[Move]:
         s, coverage, units = self.settings, self.coverage, view.units
@@ -137,6 +157,8 @@ class MoveUp:
         missed = coverage.weight.copy()
         for row in self._busy_rows(view, group):
             missed *= np.float32(1.0) - row
+        taken_share = 1.0 - n / max(self._on_duty(view, group), n)
+        q = min(max(s.q_per_busy * taken_share, s.q_range[0]), s.q_range[1])
         barred = np.array([view.moves_left(u) <= 0 for u in free])
         extra = np.where(ways[np.arange(n), at_post] <= TOUCHING_S, s.idle_extra, 0.0)
         taken = np.zeros(len(codes), np.int64)
@@ -160,11 +182,20 @@ class MoveUp:
             extra,
             room,
             missed,
-            np.float32(1.0 - s.q),
+            np.float32(1.0 - q),
             s.gain_min,
             out,
         )
         return [Move(unit_id=free[int(a)], post=codes[int(p)], gain=float(gain)) for a, p, gain in out[:found].tolist()]
+
+    def _on_duty(self, view: View, group: str) -> int:
+        """Units of the group that are free or at work and could stop the clock."""
+        wanted = self._first_capabilities(view.region)
+        return sum(
+            spec.agency == group and bool(unit.capabilities & wanted) and unit.state in AT_WORK
+            for unit_id, unit in view.units.items()
+            if (spec := view.region.units.get(unit_id)) is not None
+        )
 
     def _blend(self, way_s: float, there: Row, here: Row) -> Row:
         share = np.float32(math.exp(-way_s / self.settings.patience_s))

@@ -259,7 +259,7 @@ def test_a_move_up_raises_expected_coverage_by_what_it_says_and_keeps_post_capac
     units = standing(region, posts)
     moves = move_up.relocate(Present(region, units, [], {}))
     placed = dict(zip(units, posts, strict=True)) | {m.unit_id: m.post for m in moves}
-    before, then = expected_cover(coverage, posts, 0.3), expected_cover(coverage, list(placed.values()), 0.3)
+    before, then = expected_cover(coverage, posts, 0.05), expected_cover(coverage, list(placed.values()), 0.05)
     assert all(m.gain > 0.003 for m in moves)
     assert then >= before - 1e-6
     assert not moves or then > before
