@@ -16,6 +16,8 @@ from dispatch.planning import EngineView
 if TYPE_CHECKING:
     from dispatch.engine import Engine
 
+TURNOUT_IN_ETA_S = 60.0
+"""At most this much of an estimate at assignment was turnout (NFPA 1710); the rest is driving."""
 NO_ANSWER = "tidak menjawab panggilan"
 
 
@@ -79,6 +81,10 @@ def remaining(engine: Engine, incident: Incident, assignment_id: str, at: dateti
         turnout_s = 0.0
         if a.state is not AssignmentState.EN_ROUTE:
             turnout_s = max(0.0, EngineView(engine, at).turnout_s(unit) - elapsed_s)
+        elif a.en_route_at is not None and a.eta_s is not None:
+            rolled_s = (at - a.en_route_at).total_seconds()
+            drive_s = a.eta_s - min((a.en_route_at - a.assigned_at).total_seconds(), TURNOUT_IN_ETA_S)
+            travel_s *= prediction.pace(rolled_s, max(0.0, drive_s - travel_s))
         return turnout_s + travel_s, prediction.spread_s(travel_s)
     return max(promised_s - elapsed_s, 1.0), prediction.spread_s(promised_s)
 

@@ -15,10 +15,24 @@ its own."""
 MIN_SD_S = 8.0
 """No prediction is surer than this: parking, gate, stairs to the patient's door."""
 
+PACE_PRIOR_S = 90.0
+"""Seconds of driving as predicted that a crew is believed to have behind it: a red light at the start proves nothing."""
+PACE_RANGE = (0.5, 3.0)
+"""No drive is believed to be more than twice as quick or three times as slow as the graph says."""
+
 
 def spread_s(travel_s: float, cv: float = CV) -> float:
     """Standard deviation of a travel time, seconds."""
     return max(MIN_SD_S, cv * travel_s)
+
+
+def pace(rolled_s: float, covered_s: float) -> float:
+    """How much slower than the road graph says this drive goes so far: seconds rolled over the graph's seconds for the way
+    covered, drawn towards 1 by `PACE_PRIOR_S` on both sides and held in `PACE_RANGE`. The rest of the way is taken to go
+    at the same pace: what slows a trip (rain, a closed lane, a careful driver) mostly lasts.
+    """
+    low, high = PACE_RANGE
+    return min(high, max(low, (rolled_s + PACE_PRIOR_S) / (covered_s + PACE_PRIOR_S)))
 
 
 def chance_within(left_s: float, eta_s: float, sd_s: float) -> float:

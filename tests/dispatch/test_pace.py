@@ -1,0 +1,56 @@
+"""A drive that goes slower than the road graph says is expected to go on so."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dispatch import alarms
+from dispatch import commands as co
+from dispatch import events as ev
+from dispatch.engine import Engine
+from dispatch.model import Channel, Place, Position
+from dispatch.prediction import PACE_RANGE, pace
+from dispatch.region import Limits
+from geo.router import StraightLineRouter
+from tests.sla.journals import PLACE, at
+from tests.sla.test_attribution import FAR, small_region
+
+
+def test_a_drive_as_predicted_has_pace_one() -> None:
+    assert pace(0.0, 0.0) == pace(200.0, 200.0) == 1.0
+
+
+def test_a_red_light_at_the_start_proves_little_and_a_slow_half_hour_much() -> None:
+    """Ten seconds lost at once against a third lost over a long way."""
+    assert pace(10.0, 0.0) < 1.15
+    assert pace(1_200.0, 800.0) > 1.4
+
+
+@given(st.floats(0, 1e5), st.floats(0, 1e5))
+def test_pace_stays_within_what_a_vehicle_can_do(rolled_s: float, covered_s: float) -> None:
+    assert PACE_RANGE[0] <= pace(rolled_s, covered_s) <= PACE_RANGE[1]
+
+
+@pytest.mark.parametrize(("share_driven", "expected"), [(0.5, 1.0), (0.25, 1.75)])
+def test_the_rest_of_the_way_is_predicted_at_the_pace_so_far(share_driven: float, expected: float) -> None:
+    """Rolling for half the predicted drive: half way there is on time, a quarter of the way is slow and stays slow."""
+    region = msgspec.structs.replace(small_region(), limits=Limits(ack_timeout_s=3_000.0, risk_check_s=None))
+    router = StraightLineRouter()
+    engine = Engine(region, router)
+    engine.step(co.StartDuty(unit_id="A-01", place=Place(lon=FAR[0], lat=FAR[1])), at(0))
+    opened = engine.step(
+        co.SubmitReport(channel=Channel.CALL, kind="medis", place=Place(lon=PLACE.lon, lat=PLACE.lat)), at(10)
+    )
+    assignment = next(e.event.assignment_id for e in opened if isinstance(e.event, ev.UnitAssigned))
+    incident = next(e.event.incident_id for e in opened if isinstance(e.event, ev.IncidentOpened))
+    engine.step(co.ReportEnRoute(assignment_id=assignment), at(60))
+    drive_s = router.eta_s(*FAR, PLACE.lon, PLACE.lat)
+    now = 60.0 + drive_s / 2
+    lon, lat = (a + share_driven * (b - a) for a, b in zip(FAR, (PLACE.lon, PLACE.lat), strict=True))
+    engine.fix("A-01", Position(lon=lon, lat=lat, fixed_at=at(now), received_at=at(now)))
+    left_s, _ = alarms.remaining(engine, engine.state.incidents[incident], assignment, at(now))
+    by_road_s = router.eta_s(lon, lat, PLACE.lon, PLACE.lat)
+    assert left_s == pytest.approx(by_road_s * expected, rel=0.12)
