@@ -48,8 +48,10 @@ HANDLERS: dict[type[co.Command], Handler] = {
     **cast("dict[type[co.Command], Handler]", conditions.HANDLERS),
 }
 
-BOUNDED_ASKS = 2
+BOUNDED_ASKS = 12
 """Searches that stop at the k-th unit before a full sweep is worth keeping: about its price in bounded searches."""
+FEW = 12
+"""Units timed one by one (70 us each) rather than by a search that would not stop before the last of them."""
 APPROACHES_KEPT = 128
 """Kept sweeps, the longest unused forgotten first: 430 kB each on a 54,000-node city."""
 MOVING_MPS = 3.0
@@ -88,6 +90,8 @@ class Engine:
         self._round_wanted = False
         """The clock asks for a round though nothing happened: a retry is due, or the policy's period is over."""
         self._round_at: datetime | None = None
+        self._relocate_at: datetime | None = None
+        """Not before this is the next look at where free units stand."""
         self._approaches: OrderedDict[tuple[str, str], tuple[Place, Approach | None, int]] = OrderedDict()
         """Per incident and mode: where, the kept sweep towards it, and how often it was asked about."""
         self._resume()
@@ -150,10 +154,27 @@ class Engine:
             self._approaches.popitem(last=False)
         if kept is not None:
             return kept.etas(members)
+        if len(members) <= FEW and isinstance(self.fleet, RoadFleet) and k is not None and 2 * k > len(members):
+            return self._one_by_one(lon, lat, mode, members)
         return self.fleet.nearest(lon, lat, k, mode, members)
 
+    def _one_by_one(self, lon: float, lat: float, mode: str, members: list[str]) -> list[tuple[str, float]]:
+        """A scarce capability's few units are spread over the city: a search from the incident would visit all of it."""
+        found = []
+        for unit_id in members:
+            position = self.state.units[unit_id].position
+            if position is not None:
+                eta_s = self.router.eta_s(position.lon, position.lat, lon, lat, mode)
+                if eta_s is not None:
+                    found.append((unit_id, eta_s))
+        found.sort(key=lambda unit: (unit[1], unit[0]))
+        return found
+
     def retry_later(self, incident_id: str, when: datetime) -> None:
-        """Try an unfilled plan again then, whether or not anything has happened."""
+        """Try an unfilled plan again then, whether or not anything has happened; a retry that is set already stands."""
+        set_already = self._retry_at.get(incident_id)
+        if set_already is not None and self.state.at is not None and self.state.at < set_already <= when:
+            return
         self._retry_at[incident_id] = when
         heapq.heappush(self._due, (when, "retry", incident_id))
 
@@ -266,8 +287,10 @@ class Engine:
             events = planning.assign_round(self, at) + planning.recommend_unconfirmed(self, at)
             if events:
                 return events
-        if self.state.relocate_seq > self._relocated_seq:
+        if self.state.relocate_seq > self._relocated_seq and (self._relocate_at is None or self._relocate_at <= at):
             self._relocated_seq = self.state.relocate_seq
+            every_s = self.region.limits.relocate_every_s
+            self._relocate_at = at + timedelta(seconds=every_s) if every_s > 0 else None
             return planning.relocate_round(self, at)
         return []
 
@@ -286,10 +309,15 @@ class Engine:
     def next_deadline(self) -> datetime | None:
         """When to call with `Wake`; a time in the past means now."""
         state = self.state
-        if self._round_due() or state.relocate_seq > self._relocated_seq:
+        if self._round_due():
             return state.at
         due = self._surface()
         soonest = due[0] if due is not None else None
+        if state.relocate_seq > self._relocated_seq:
+            if self._relocate_at is None:
+                return state.at
+            if soonest is None or self._relocate_at < soonest:
+                soonest = self._relocate_at
         if self._round_at is not None and state.open_ids and (soonest is None or self._round_at < soonest):
             return self._round_at
         return soonest
@@ -301,6 +329,8 @@ class Engine:
             if self._holds(*due):
                 return due
             heapq.heappop(self._due)
+            if due[1] == "retry" and self._retry_at.get(due[2]) == due[0]:
+                del self._retry_at[due[2]]  # filled meanwhile; should it fall short again its retry is set anew
         return None
 
     def _holds(self, when: datetime, what: str, subject: str) -> bool:
@@ -431,10 +461,13 @@ class Engine:
         actor: Actor = ENGINE,
         command_id: str | None = None,
         into: list[ev.Entry] | None = None,
+        settle: bool = True,
     ) -> list[ev.Entry]:
         """Decide, apply, and do all that becomes due at this instant: what one journal batch holds. Raises Rejected.
 
         Entries are appended to `into` as they are applied, so that whatever happens a driver journals exactly what memory holds.
+        With `settle` False what becomes due is left for one `settle` after a batch of commands: units are then matched to all
+        of the batch's emergencies together.
         """
         if self.state.at is not None and at < self.state.at:
             at = self.state.at  # time never runs back, whatever the machine's clock did
@@ -442,6 +475,12 @@ class Engine:
         if self.region.limits.hourly_traffic:
             self.conditions.set_hour(self.local_hour(at))
         self._commit(self.decide(command, at, actor), at, actor, command_id, entries)
+        return self.settle(at, command_id, entries) if settle else entries
+
+    def settle(self, at: datetime, command_id: str | None, entries: list[ev.Entry]) -> list[ev.Entry]:
+        """Wake until nothing is due at this instant."""
+        if self.state.at is not None and at < self.state.at:
+            at = self.state.at
         # After a stall hundreds of deadlines may be due at once, and each is a wake of its own; the bound is on the rest.
         for _ in range(ROUNDS_MAX + len(self._due)):
             due = self.next_deadline()

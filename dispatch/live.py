@@ -121,6 +121,8 @@ class Live:
         """Neither database nor disk takes a batch. Until one does nothing is decided, published or acknowledged."""
         self._run_id = run_id if run_id is not None else uuid.uuid4().hex
         self._told_count = 0
+        self._renamed: dict[str, str] = {}
+        """Ids a lost leader gave -> ours, for commands decided anew that speak of them."""
         self._wake_failed = False
         self._time: SteadyClock | None = None
         self._deciding = State(region)
@@ -260,10 +262,20 @@ class Live:
         """A command acknowledged by an earlier leader whose lines were lost to a take-over. A refusal now is final and
         logged. Raises NotLeading.
         """
+        command = with_new_ids(told.command, self._renamed)
         try:
-            await self.submit(told.command, told.actor, key=told.key, body_hash=told.body_hash)
+            answer = await self._once_more(told, command)
         except Rejected as refusal:
-            log.error("command given again was refused code=%s key=%s", refusal.code, told.key)
+            if refusal.code != "unknown_report" or not isinstance(command, co.SubmitReport):
+                log.error("command given again was refused code=%s key=%s", refusal.code, told.key)
+                return
+            # The call it completes is not known here (any more): then it is a report of its own, never none.
+            answer = await self._once_more(told, msgspec.structs.replace(command, report_id=None))
+        if told.outcome:
+            self._renamed.update(new_ids(told.outcome, answer))
+
+    async def _once_more(self, told: Told, command: co.AnyCommand) -> bytes:
+        return await self.submit(command, told.actor, key=told.key, body_hash=told.body_hash)
 
     def fix(self, unit_id: str, position: Position) -> None:
         """A GPS fix: into the engine's fleet and out to the consoles, never through the queue or the journal."""
@@ -327,7 +339,8 @@ class Live:
         for job in jobs:
             first = len(entries)
             try:
-                self.engine.step(job.command, at, job.actor, job.key, into=entries)
+                # Alone, a command is answered with what it led to; a crowd is matched to the units together, below.
+                self.engine.step(job.command, at, job.actor, job.key, into=entries, settle=len(jobs) == 1)
             except Rejected as refusal:
                 self._settle(job, refusal)
                 continue
@@ -348,7 +361,7 @@ class Live:
                 self._settle(job, body)
             return
         try:
-            await self._write(entries, answers, [self._told(job) for job, _ in answered])
+            await self._write(entries, answers, [self._told(job, body) for job, body in answered])
         except SpoolFull:
             log.critical("neither database nor disk takes a batch; refusing acknowledgement")
             self.stuck = True
@@ -370,10 +383,11 @@ class Live:
                 metrics.decision_failures.inc()
                 self._wake_failed = True
 
-    def _told(self, job: Job) -> Told:
+    def _told(self, job: Job, body: bytes) -> Told:
         """The command as the spool keeps it; one without a key gets one that nobody else will ever use."""
         self._told_count += 1
-        return Told(job.command, job.actor, job.key or f"told-{self._run_id}-{self._told_count}", job.body_hash)
+        key = job.key or f"told-{self._run_id}-{self._told_count}"
+        return Told(job.command, job.actor, key, job.body_hash, body)
 
     async def _retry_stuck(self) -> None:
         await asyncio.sleep(UNWRITTEN_RETRY_S)
@@ -472,6 +486,27 @@ class Live:
     async def drain(self) -> None:
         """Wait until everything queued has been written (graceful stop)."""
         await self._queue.join()
+
+
+ID_FIELDS = ("report_id", "incident_id", "into", "assignment_id")
+
+
+def new_ids(before: bytes, after: bytes) -> dict[str, str]:
+    """What the ids of one answer are called in another answer to the same command."""
+    old, new = (msgspec.json.decode(answer, type=Outcome) for answer in (before, after))
+    pairs = [(old.report_id, new.report_id), (old.incident_id, new.incident_id)]
+    pairs += zip(old.assignment_ids, new.assignment_ids, strict=False)
+    return {a: b for a, b in pairs if a is not None and b is not None and a != b}
+
+
+def with_new_ids(command: co.AnyCommand, renamed: dict[str, str]) -> co.AnyCommand:
+    """The command, speaking of our ids."""
+    changed = {
+        field: renamed[getattr(command, field)]
+        for field in ID_FIELDS
+        if field in command.__struct_fields__ and getattr(command, field) in renamed
+    }
+    return msgspec.structs.replace(command, **changed) if changed else command
 
 
 def outcome_of(entries: list[ev.Entry], seq: int) -> Outcome:

@@ -6,7 +6,7 @@ decides nothing but bookkeeping: who leaves which job, what is still missing and
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -53,6 +53,9 @@ class EngineView:
         self._open: list[Need] | None = None
         self._coming: list[Need] | None = None
         self._free: list[str] | None = None
+        self._turnouts: dict[str, float] = {}
+        self.hopeless: dict[str, list[str]] = {}
+        """Places that no free unit can fill and for which none may be diverted: not worth a search now."""
         self._hour = engine.local_hour(at)
 
     @property
@@ -71,6 +74,8 @@ class EngineView:
         if self._open is None:
             found = []
             state = self._engine.state
+            free = self._capabilities(self.free_units())
+            divertible: set[str] | None = None
             for incident_id in state.short_ids:
                 incident = state.incidents[incident_id]
                 missing = incident.unfilled
@@ -79,10 +84,21 @@ class EngineView:
                         continue
                     missing = missing[:1]  # the likely first unit is alerted while questions go on
                 flags = self._engine.first_flags(incident)
-                found += [self._need(incident, slot, flags.get(slot, False), None, None) for slot in missing]
+                for slot in missing:
+                    able = plans.alternatives(slot)
+                    if free.isdisjoint(able):
+                        if divertible is None and incident.priority == 1:
+                            divertible = self._capabilities(n.coming for n in self.coming_needs() if n.priority > 1)
+                        if incident.priority > 1 or divertible is None or divertible.isdisjoint(able):
+                            self.hopeless.setdefault(incident_id, []).append(slot)
+                            continue
+                    found.append(self._need(incident, slot, flags.get(slot, False), None, None))
             found.sort(key=_urgency)
             self._open = found
         return self._open
+
+    def _capabilities(self, unit_ids: Iterable[str | None]) -> set[str]:
+        return set().union(*(self.units[u].capabilities for u in unit_ids if u is not None))
 
     def coming_needs(self) -> Sequence[Need]:
         if self._coming is None:
@@ -122,17 +138,24 @@ class EngineView:
         return self._engine.excluded(need.incident_id)
 
     def turnout_s(self, unit: Unit) -> float:
+        """As `_turnout_s`, worked out once a round and unit."""
+        known = self._turnouts.get(unit.unit_id)
+        if known is None:
+            known = self._turnouts[unit.unit_id] = self._turnout_s(unit)
+        return known
+
+    def _turnout_s(self, unit: Unit) -> float:
         """Alert to wheels rolling: by what the unit is doing and, at its post, by the hour (night 22-06)."""
         posted_s = self._posted_turnout_s(unit)
         rolling_s = min(ROLLING_TURNOUT_S, posted_s)
         if unit.assignment_id is not None:
             a = self._engine.state.assignments[unit.assignment_id]
-            if a.state in (AssignmentState.ALERTED, AssignmentState.ACKNOWLEDGED) and not self._away(unit):
+            if a.state in (AssignmentState.ALERTED, AssignmentState.ACKNOWLEDGED) and not self.away(unit):
                 return max(rolling_s, posted_s - (self.at - a.assigned_at).total_seconds())
             return rolling_s
-        return rolling_s if self._away(unit) else posted_s
+        return rolling_s if self.away(unit) else posted_s
 
-    def _away(self, unit: Unit) -> bool:
+    def away(self, unit: Unit) -> bool:
         """Whether a free crew is in its vehicle: on the way to its post, or just done somewhere else."""
         if unit.position is None or unit.post is None:
             return False
@@ -165,16 +188,16 @@ class EngineView:
     def _arrivals_by(
         self, mode: str, need: Need, members: list[str], turnout_s: dict[str, float], k: int | None
     ) -> list[Arrival]:
-        """The k first of one travel mode. The road search orders by travel; a crew that is quicker to the wheel may overtake
-        within the spread of turnout times, so the search goes on until nobody outside it can.
+        """The k first of one travel mode, exactly. The road search orders by travel; a crew that is quicker to the wheel may
+        overtake the k-th from further out, so the search goes on until nobody outside it can.
         """
         least_s = min(turnout_s[u] for u in members)
         reach = k
         while True:
             near = self._engine.travel_times(need.incident_id, need.lon, need.lat, mode, reach, members)
-            found = [Arrival(u, round(turnout_s[u] + t, 3), turnout_s[u]) for u, t in near]
-            if not found:
+            if not near:
                 return self._straight(need, members, turnout_s)
+            found = [Arrival(u, round(turnout_s[u] + t, 3), turnout_s[u]) for u, t in near]
             if k is None or reach is None or len(near) != reach:
                 return found
             found.sort(key=lambda arrival: (arrival.eta_s, arrival.unit_id))
@@ -209,6 +232,9 @@ class EngineView:
         return None if assignment_id is None else self._engine.state.assignments[assignment_id].hospital_id
 
     def moves_left(self, unit_id: str) -> int:
+        """A rolling crew may be sent elsewhere at any time; one that stands has a limited number of moves."""
+        if self.away(self.units[unit_id]):
+            return self.region.limits.move_ups_per_duty
         return max(0, self.region.limits.move_ups_per_duty - self.units[unit_id].moves_today)
 
 
@@ -262,8 +288,9 @@ def assign_round(engine: Engine, at: datetime) -> list[ev.AnyEvent]:
     filled = {(choice.incident_id, choice.slot): 0 for choice in choices}
     for choice in choices:
         filled[choice.incident_id, choice.slot] += 1
-    missing: dict[str, list[str]] = {}
-    for need in view.open_needs():
+    open_needs = view.open_needs()
+    missing: dict[str, list[str]] = {incident_id: list(slots) for incident_id, slots in view.hopeless.items()}
+    for need in open_needs:
         if filled.get((need.incident_id, need.slot), 0) > 0:
             filled[need.incident_id, need.slot] -= 1
         else:
@@ -400,7 +427,13 @@ def relocate_round(engine: Engine, at: datetime) -> list[ev.AnyEvent]:
     """One round of the policy's `relocate`; crews over their limit are left alone."""
     view = EngineView(engine, at)
     return [
-        ev.MoveOrdered(unit_id=move.unit_id, post=move.post, gain=round(move.gain, 5), reason=engine.policy.name)
+        ev.MoveOrdered(
+            unit_id=move.unit_id,
+            post=move.post,
+            gain=round(move.gain, 5),
+            reason=engine.policy.name,
+            standing=not view.away(engine.state.units[move.unit_id]),
+        )
         for move in engine.policy.relocate(view)
         if view.moves_left(move.unit_id) > 0 and engine.state.units[move.unit_id].post != move.post
     ]

@@ -25,18 +25,28 @@ class Approach:
         self._fleet = fleet
         self._mode = mode
         self._version = graph.live.version
+        self._moves = -1
+        self._times_s: dict[str, float] = {}
         self._to_target_s = graph.times_to(target.node, mode, start_s=target.offroad_m * graph.offroad_s_per_m(mode))
 
     @property
     def current(self) -> bool:
         return self._fleet.graph.live.version == self._version
 
-    def etas(self, among: Collection[str] | None = None) -> list[tuple[str, float]]:
+    def times_s(self) -> dict[str, float]:
+        """Seconds of every placed unit that can get there, by id; worked out once until a unit moves."""
+        if self._moves != self._fleet.moves:
+            self._moves = self._fleet.moves
+            ids, nodes, lead_s, owner = self._fleet.sources(self._mode)
+            best = np.full(len(ids), math.inf)
+            np.minimum.at(best, owner, self._to_target_s[nodes] + lead_s)
+            self._times_s = {unit_id: t for unit_id, t in zip(ids, best.tolist(), strict=True) if t < math.inf}
+        return self._times_s
+
+    def etas(self, among: Collection[str]) -> list[tuple[str, float]]:
         """(unit_id, eta_s) of every placed unit in `among` that can get there, ascending by (eta_s, unit_id)."""
-        ids, nodes, lead_s, owner = self._fleet.sources(self._mode, among)
-        best = np.full(len(ids), math.inf)
-        np.minimum.at(best, owner, self._to_target_s[nodes] + lead_s)
-        found = [(unit_id, t) for unit_id, t in zip(ids, best.tolist(), strict=True) if t < math.inf]
+        times_s = self.times_s()
+        found = [(unit_id, times_s[unit_id]) for unit_id in among if unit_id in times_s]
         found.sort(key=lambda unit: (unit[1], unit[0]))
         return found
 
