@@ -75,6 +75,8 @@ class Told(msgspec.Struct, frozen=True):
     actor: Actor
     key: str | None
     body_hash: str
+    outcome: bytes = b""
+    """What was answered: ids in it may stand in later commands of the same caller."""
 
 
 class Batch(msgspec.Struct):

@@ -194,6 +194,7 @@ class Faults:
     async def _clock(self) -> None:
         clock = self._some().clock
         clock.offset_s += self.chance.choice([-30.0, -3.0, -0.4, 0.4, 3.0, 20.0])
+        clock.ahead_s = max(clock.ahead_s, clock.offset_s)
         await self._for(2.0, 10.0)
         clock.offset_s = 0.0
 

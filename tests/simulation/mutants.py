@@ -22,7 +22,7 @@ from dispatch.decide_incidents import HANDLERS as INCIDENT_HANDLERS
 from dispatch.engine import HANDLERS, Engine
 from dispatch.journal import Batch
 from dispatch.live import Live
-from dispatch.model import Actor
+from dispatch.model import Actor, Rejected
 from dispatch.nodes import Node
 from dispatch.spool import HEADER_BYTES, MAGIC, RECORD, SpoolFull, SpoolingJournal
 from tests.simulation.wire import FakeDisk, SimJournal
@@ -244,8 +244,8 @@ def gives_two_commands_one_name() -> Any:
     """Spooled commands without a key are named by their number in the queue, so another node's have the same names."""
     told = Live._told
 
-    def repeating(self: Live, job: Any) -> Any:
-        made = told(self, job)
+    def repeating(self: Live, job: Any, body: bytes) -> Any:
+        made = told(self, job, body)
         if job.key is not None:
             return made
         return msgspec.structs.replace(made, key=f"told-{self._told_count % 3}")
@@ -268,6 +268,18 @@ def repeats_what_it_refused() -> Any:
     return swapped(Live, "_write", forgetful)
 
 
+def forgets_the_new_names() -> Any:
+    """Commands decided anew still speak of the numbers a lost leader gave."""
+
+    async def unknowing(self: Live, told: Any) -> None:
+        try:
+            await self._once_more(told, told.command)
+        except Rejected:
+            return
+
+    return swapped(Live, "give_again", unknowing)
+
+
 MUTANTS: tuple[Callable[[], Any], ...] = (
     acknowledges_before_durable,
     publishes_before_durable,
@@ -285,4 +297,5 @@ MUTANTS: tuple[Callable[[], Any], ...] = (
     keeps_its_memory_when_it_loses_the_lead,
     gives_two_commands_one_name,
     repeats_what_it_refused,
+    forgets_the_new_names,
 )

@@ -62,6 +62,8 @@ class Watch(logging.Handler):
         self.acked: dict[tuple[str, str], tuple[str, str | None]] = {}
         """(scope, key) -> (path, report id told)."""
         self.redecided: set[str] = set()
+        self.told: dict[str, str] = {}
+        """Report id -> key of the one caller who was given it."""
         self.rings: dict[str, datetime] = {}
         self.commits = 0
         self.published_count = 0
@@ -192,21 +194,22 @@ class Watch(logging.Handler):
         assert self.world is not None
         host = self.world.host_of.get(writer)
         engine = host.live.engine if host is not None and host.live is not None else None
-        if engine is None or engine.state.seq != self.truth.seq:
+        if host is None or engine is None or engine.state.seq != self.truth.seq:
             return
-        wanted = self._soonest()
+        # A retry is set by the writer's own clock, which may have been set forward.
+        wanted = self._soonest(timedelta(seconds=host.clock.ahead_s))
         woken = engine.next_deadline()
         assert self.truth.at is not None
         if wanted is not None and (woken is None or woken > max(wanted, self.truth.at)):
             self.fail(f"the engine sleeps until {woken} though something is due at {wanted}")
 
-    def _soonest(self) -> datetime | None:
+    def _soonest(self, ahead: timedelta) -> datetime | None:
         target = timedelta(seconds=self.region.limits.target_s)
         due: list[datetime] = []
         for incident_id in self.truth.open_ids:
             incident = self.truth.incidents[incident_id]
             if incident.confirmed and incident.unfilled and self.truth.at is not None:
-                due.append(self.truth.at + timedelta(seconds=self.region.limits.retry_s))
+                due.append(self.truth.at + ahead + timedelta(seconds=self.region.limits.retry_s))
             if not incident.confirmed and incident.confirm_due_at is not None:
                 due.append(incident.confirm_due_at)
             if (
@@ -255,6 +258,8 @@ class Watch(logging.Handler):
     def acknowledged(self, scope: str, key: str, path: str, report_id: str | None) -> None:
         assert self.world is not None
         self.acked[scope, key] = (path, report_id)
+        if report_id is not None and path.endswith("/reports") and self.told.setdefault(report_id, key) != key:
+            self.fail(f"{report_id} was told to two callers: {key} and {self.told[report_id]}")
         if not self._durable(scope, key):
             self.fail(f"{path} was acknowledged under key {key} but is durable nowhere")
 

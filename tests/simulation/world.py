@@ -63,6 +63,8 @@ class HostClock:
     def __init__(self, loop: VirtualLoop) -> None:
         self.loop = loop
         self.offset_s = 0.0
+        self.ahead_s = 0.0
+        """The furthest it was ever set forward."""
 
     def now(self) -> datetime:
         return T0 + timedelta(seconds=round(self.loop.time() + self.offset_s, 6))
