@@ -170,10 +170,10 @@ class Engine:
         found.sort(key=lambda unit: (unit[1], unit[0]))
         return found
 
-    def retry_later(self, incident_id: str, when: datetime) -> None:
-        """Try an unfilled plan again then, whether or not anything has happened; a retry that is set already stands."""
-        set_already = self._retry_at.get(incident_id)
-        if set_already is not None and self.state.at is not None and self.state.at < set_already <= when:
+    def retry_later(self, incident_id: str, at: datetime, when: datetime) -> None:
+        """Try an unfilled plan again then, whether or not anything has happened; a retry that is still to come stands."""
+        to_come = self._retry_at.get(incident_id)
+        if to_come is not None and at < to_come <= when:
             return
         self._retry_at[incident_id] = when
         heapq.heappush(self._due, (when, "retry", incident_id))
@@ -357,7 +357,7 @@ class Engine:
         """Put an incident's deadlines on the heap; stale copies drop out by themselves."""
         incident_id = incident.incident_id
         if incident_id in self.state.short_of:
-            self.retry_later(incident_id, incident.retry_at or at)
+            self.retry_later(incident_id, at, max(at, incident.retry_at or at))
         if incident.confirm_due_at is not None and not incident.confirmed:
             heapq.heappush(self._due, (incident.confirm_due_at, "confirm", incident_id))
         if incident.highest_priority == 1 and incident.first_capable_at_scene_at is None:

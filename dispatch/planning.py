@@ -297,7 +297,7 @@ def assign_round(engine: Engine, at: datetime) -> list[ev.AnyEvent]:
             missing.setdefault(need.incident_id, []).append(need.slot)
     for incident_id, slots in missing.items():
         retry_at = at + timedelta(seconds=engine.region.limits.retry_s)
-        engine.retry_later(incident_id, retry_at)
+        engine.retry_later(incident_id, at, retry_at)
         if state.short_of.get(incident_id) == slots:
             continue  # said already; it is tried again quietly
         events.append(
