@@ -17,7 +17,7 @@ import msgspec
 
 from dispatch import commands as co
 from dispatch import events as ev
-from dispatch import fold, spool
+from dispatch import fold_events, spool
 from dispatch.decide_incidents import HANDLERS as INCIDENT_HANDLERS
 from dispatch.engine import HANDLERS, Engine
 from dispatch.journal import Batch
@@ -187,7 +187,7 @@ def frees_a_unit_twice() -> Any:
 
 def restarts_the_clock_on_merge() -> Any:
     """The merged incident counts from the later ring."""
-    merged = fold._APPLY[ev.IncidentMerged]
+    merged = fold_events.APPLY[ev.IncidentMerged]
 
     def later(s: Any, e: ev.IncidentMerged, entry: ev.Entry) -> None:
         merged(s, e, entry)
@@ -196,7 +196,7 @@ def restarts_the_clock_on_merge() -> Any:
         if len(into.report_ids) > 1:
             into.first_ring_at = max(s.reports[r].rang_at for r in into.report_ids if r in s.reports)
 
-    return swapped(fold._APPLY, ev.IncidentMerged, later)  # type: ignore[arg-type]
+    return swapped(fold_events.APPLY, ev.IncidentMerged, later)  # type: ignore[arg-type]
 
 
 def loses_the_retry() -> Any:
