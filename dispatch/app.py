@@ -48,8 +48,16 @@ def make_app(services: Services, further: Sequence[Route] = ()) -> web.Applicati
 
 
 async def _say_goodbye(app: web.Application) -> None:
-    """Close every web socket, so that a stop takes a moment and clients look for the next server at once."""
-    sockets = list(app[SERVICES].sockets)
+    """Write what was accepted, hand over the lead, close every web socket and end every long poll; in this order, so that
+    another server leads while the last answers here are still on their way.
+    """
+    services = app[SERVICES]
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_S):
+            await services.live.drain()
+    await services.node.stop()
+    services.live.hub.wake_units()
+    sockets = list(services.sockets)
     await asyncio.gather(
         *(s.close(code=WSCloseCode.GOING_AWAY, message=b"server stops") for s in sockets), return_exceptions=True
     )
@@ -63,14 +71,10 @@ async def _background(app: web.Application) -> AsyncIterator[None]:
         asyncio.create_task(_flush(services), name="flush"),
     ]
     yield
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(DRAIN_S):
-            await services.live.drain()
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     await services.live.flush_fixes()
-    await services.live.save_snapshot()
 
 
 DRAIN_S = 5.0

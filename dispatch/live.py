@@ -114,6 +114,7 @@ class Live:
         self._answers: OrderedDict[tuple[str, str], Answer] = OrderedDict()
         self._in_flight: dict[tuple[str, str], Job] = {}
         self._snapshot_seq = 0
+        self._snapshot_due = asyncio.Event()
         self._track: list[tuple[str, Position]] = []
         self._unwritten: list[Batch] = []
         """Applied in memory and not durable yet: the batch being written, or one that database and disk refused."""
@@ -436,7 +437,7 @@ class Live:
             await self._flush()
         metrics.batch_entries.observe(len(entries))
         if state.seq - self._snapshot_seq >= SNAPSHOT_EVERY:
-            await self.save_snapshot()
+            self._snapshot_due.set()
 
     async def _flush(self) -> None:
         """Write what waits, in order: lines have no gaps. Each batch is published as soon as it is durable."""
@@ -451,6 +452,13 @@ class Live:
             self.hub.publish(batch.entries)
         self.hub.degraded = bool(getattr(self.journal, "degraded", False))
 
+    async def keep_snapshots(self) -> None:
+        """Beside the writer, until cancelled: a database that hangs over a snapshot must not hold up reports."""
+        while True:
+            await self._snapshot_due.wait()
+            self._snapshot_due.clear()
+            await self.save_snapshot()
+
     async def save_snapshot(self) -> None:
         """Keep the present state, so that the next start has no long tail to fold. Only what the database itself has: a
         snapshot ahead of the journal would make the next start follow a past that never was.
@@ -459,9 +467,10 @@ class Live:
             return
         state = self.engine.state
         if state.seq > self._snapshot_seq and state.at is not None:
+            seq, at, body = state.seq, state.at, state.snapshot()
             try:
-                await self.journal.save_snapshot(state.seq, state.at, state.snapshot())
-                self._snapshot_seq = state.seq
+                await self.journal.save_snapshot(seq, at, body)
+                self._snapshot_seq = seq
             except JournalUnavailable:
                 log.warning("snapshot not kept: database away")
 

@@ -24,5 +24,7 @@ projection_failures = Counter(
 )
 leading = Gauge("siaga_leading", "1 on the node that writes the region, 0 on a follower.")
 stuck = Gauge("siaga_stuck", "1 while neither database nor disk takes a batch: reports are refused.")
-orphans = Gauge("siaga_orphans", "Acknowledged commands that wait to be decided anew after a take-over; the leader's view.")
+orphans = Gauge(
+    "siaga_orphans", "Acknowledged commands that wait to be decided anew after a take-over; the leader's view."
+)
 node_failures = Counter("siaga_node_failures_total", "Times a node began again from the journal after a defect.")

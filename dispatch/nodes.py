@@ -170,9 +170,19 @@ class Node:
         self._ask = ask
         self._asked = False
         self._patient_since_s: float | None = None
+        self._running: asyncio.Task[object] | None = None
+
+    async def stop(self) -> None:
+        """End `run`, keep a snapshot and let the lock go, so that another node leads at once."""
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.gather(self._running, return_exceptions=True)
+        await self.live.save_snapshot()
+        await self.election.close()
 
     async def run(self) -> None:
         """Forever, until cancelled. Whatever goes wrong, the journal is read again and the node begins anew."""
+        self._running = asyncio.current_task()
         as_journaled = True
         while True:
             try:
@@ -246,6 +256,7 @@ class Node:
                 tasks.create_task(self.live.run(), name="writer")
                 tasks.create_task(self._beat(), name="beat")
                 tasks.create_task(self._give_again(), name="give-again")
+                tasks.create_task(self.live.keep_snapshots(), name="snapshots")
                 if isinstance(self.live.journal, SpoolingJournal):
                     tasks.create_task(self.live.journal.drain_forever(), name="drain")
         except ExceptionGroup as group:

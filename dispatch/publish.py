@@ -80,13 +80,17 @@ class Hub:
         self.broadcast({"type": "reload"})  # wakes the senders, which then see that they are lost
         for subscriber in self._subscribers:
             subscriber.lost.set()
-        for readers in self._of_unit.values():
-            for subscriber in readers:
-                subscriber.offer(b"")  # a device is sent the whole present whatever the message says
+        self.wake_units()
         self.state.drain_touched()
         for unit in state.units.values():
             if unit.position is not None:
                 self.positions[unit.unit_id] = unit.position
+
+    def wake_units(self) -> None:
+        """Send every device the present, whatever it waits for: a reload, or a server that stops."""
+        for readers in self._of_unit.values():
+            for subscriber in readers:
+                subscriber.offer(b"")  # a device is sent the whole present whatever the message says
 
     def listen(self, listener: Listener) -> None:
         """Call with each published batch, in order, synchronously. Listeners must be quick."""

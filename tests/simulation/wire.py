@@ -6,6 +6,7 @@ what can go wrong between two requests is what is to be found.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import random
 import uuid
@@ -343,9 +344,10 @@ class SimElection:
             return
 
     async def close(self) -> None:
-        mine = self._connection
+        mine, self._connection = self._connection, None
         if mine is not None:
-            await self._ask(lambda: self._let_go(mine))
+            with contextlib.suppress(JournalUnavailable):
+                await self._ask(lambda: self._let_go(mine))
 
     def died(self) -> None:
         """The machine closes the sockets of a killed process; the database sees it unless the link is cut."""

@@ -8,7 +8,7 @@ import logging
 import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -254,8 +254,8 @@ class World:
 
     async def stop_gracefully(self, host: Host) -> None:
         """What SIGTERM does (`dispatch.app`), then the process is gone."""
-        process, live = host.process, host.live
-        if process is None or not process.alive or live is None or host.services is None:
+        process, live, node = host.process, host.live, host.node
+        if process is None or not process.alive or live is None or node is None or host.services is None:
             return
         host.services = None  # the listening socket closes first
 
@@ -265,14 +265,7 @@ class World:
                     await live.drain()
             except TimeoutError:
                 pass
-            for task in list(self.loop.tasks):
-                if task.get_name() == process.name and not task.done():
-                    task.cancel()
-            await asyncio.sleep(0.01)
-            await live.save_snapshot()
-            if host.election is not None:
-                with suppress(JournalUnavailable):
-                    await host.election.close()
+            await node.stop()
             process.kill()
 
         await asyncio.wait([self.loop.spawn(process, ending())], timeout=20.0)
