@@ -53,13 +53,14 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 1200,
-    rollupOptions: { checks: { pluginTimings: false }, input: Object.fromEntries(APPS.map((app) => [app, here(`./${app}.html`)])) },
+    rollupOptions: {
+      checks: { pluginTimings: false },
+      input: Object.fromEntries(APPS.map((app) => [app, here(`./${app}.html`)])),
+    },
   },
   worker: { format: "es" },
   server: {
-    proxy: Object.fromEntries(
-      ["/api", "/tiles"].map((path) => [path, { target: "http://127.0.0.1:8112", ws: true }]),
-    ),
+    proxy: Object.fromEntries(["/api", "/tiles"].map((path) => [path, { target: "http://127.0.0.1:8112", ws: true }])),
   },
   test: { include: ["src/**/*.test.ts"], environment: "node" },
 });

@@ -72,7 +72,10 @@ interface Track {
 const GLIDE_MS = 900;
 /** A jump longer than this is a new place, not a drive: about 1.5 km in mercator units. */
 const JUMP = 3.7e-5;
-const FRAME_MS = 40;
+/** Gliding is drawn this often: a vehicle covers about a metre in it, less than a pixel at most zooms. */
+const FRAME_MS = 80;
+/** A move shorter than this is not worth a glide. */
+const GLIDE_PX = 2;
 
 export const mercX = (lon: number): number => (lon + 180) / 360;
 export const mercY = (lat: number): number => {
@@ -161,6 +164,8 @@ export class Overlay {
     this.scene = scene;
     const now = performance.now();
     const seen = new Set<string>();
+    const still = this.#still.matches;
+    const size = 512 * 2 ** this.map.getZoom();
     for (const u of scene.units) {
       seen.add(u.id);
       const x = mercX(u.lon);
@@ -168,9 +173,11 @@ export class Overlay {
       const t = this.#tracks.get(u.id);
       if (!t) this.#tracks.set(u.id, { x0: x, y0: y, x1: x, y1: y, from_ms: now });
       else if (t.x1 !== x || t.y1 !== y) {
-        const [cx, cy] = this.#still.matches || Math.hypot(x - t.x1, y - t.y1) > JUMP ? [x, y] : this.#at(t, now);
+        const far = Math.hypot(x - t.x1, y - t.y1);
+        const glide = !still && far <= JUMP && far * size > GLIDE_PX;
+        const [cx, cy] = glide ? this.#at(t, now) : [x, y];
         Object.assign(t, { x0: cx, y0: cy, x1: x, y1: y, from_ms: now });
-        this.#until_ms = now + GLIDE_MS;
+        if (glide) this.#until_ms = now + GLIDE_MS;
       }
     }
     for (const id of this.#tracks.keys()) if (!seen.has(id)) this.#tracks.delete(id);
@@ -228,9 +235,9 @@ export class Overlay {
     if (this.#frame) return;
     this.#frame = requestAnimationFrame((now) => {
       this.#frame = 0;
-      if (now - this.#last_ms >= FRAME_MS) this.#draw(now);
-      if (now < this.#until_ms) this.#schedule();
-      else if (this.#last_ms < this.#until_ms) this.#draw(now);
+      const gliding = now < this.#until_ms;
+      if (!gliding || now - this.#last_ms >= FRAME_MS) this.#draw(now);
+      if (gliding) this.#schedule();
     });
   }
 
