@@ -139,7 +139,7 @@ def _open(
         rang_at,
         (
             (i.incident_id, i.kind, i.place.lon, i.place.lat, i.first_ring_at)
-            for i in map(state.incidents.__getitem__, state.open_ids)
+            for i in map(state.incidents.__getitem__, engine.near(place, limits.duplicate_radius_m))
         ),
         limits.duplicate_radius_m,
         limits.duplicate_window_s,

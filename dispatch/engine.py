@@ -33,6 +33,7 @@ from dispatch.model import (
     Unit,
     UnitState,
 )
+from dispatch.nearby import Nearby
 from dispatch.policies.closest import Closest
 from dispatch.policies.view import Policy
 from dispatch.region import Plan, Region
@@ -85,6 +86,7 @@ class Engine:
         """Heap of (when, what, id); entries whose reason has gone are dropped when they surface."""
         self._risk_at: dict[str, datetime] = {}
         self._retry_at: dict[str, datetime] = {}
+        self._nearby = Nearby()
         self._assigned_seq = 0
         self._relocated_seq = 0
         self._round_wanted = False
@@ -133,6 +135,10 @@ class Engine:
     def travel_mode(self, mode: str, priority: int) -> str:
         """Blue lights for priority 1 and 2 only; a vehicle class with its own table keeps it."""
         return REGULAR if mode == LIGHTS and priority >= 3 else mode
+
+    def near(self, place: Place, radius_m: float) -> list[str]:
+        """Ids of the open incidents around a place."""
+        return [i for i in self._nearby.around(place.lon, place.lat, radius_m) if i in self.state.open_ids]
 
     def travel_times(
         self, incident_id: str, lon: float, lat: float, mode: str, k: int | None, members: list[str]
@@ -354,8 +360,9 @@ class Engine:
         return running and incident.warned_at is None and self._risk_at.get(subject) == when
 
     def _watch(self, incident: Incident, at: datetime) -> None:
-        """Put an incident's deadlines on the heap; stale copies drop out by themselves."""
+        """Put an incident on the map of open ones and its deadlines on the heap; stale copies drop out by themselves."""
         incident_id = incident.incident_id
+        self._nearby.put(incident_id, incident.place.lon, incident.place.lat)
         if incident_id in self.state.short_of:
             self.retry_later(incident_id, at, max(at, incident.retry_at or at))
         if incident.confirm_due_at is not None and not incident.confirmed:
@@ -383,7 +390,12 @@ class Engine:
                 self._risk_again(event.incident_id, entry.at)
             case ev.IncidentOpened() | ev.IncidentRegraded() | ev.IncidentRelocated() | ev.IncidentReopened():
                 self._watch(state.incidents[event.incident_id], entry.at)
+            case ev.IncidentClosed() | ev.IncidentCancelled():
+                self._nearby.remove(event.incident_id)
+                self._retry_at.pop(event.incident_id, None)
+                self._risk_at.pop(event.incident_id, None)
             case ev.IncidentMerged():
+                self._nearby.remove(event.incident_id)
                 self._watch(state.incidents[event.into], entry.at)
             case ev.IncidentUnmerged():
                 self._watch(state.incidents[event.incident_id], entry.at)

@@ -83,7 +83,7 @@ class EngineView:
                     if incident.mode != PRE_ALERT or len(missing) < len(incident.required):
                         continue
                     missing = missing[:1]  # the likely first unit is alerted while questions go on
-                flags = self._engine.first_flags(incident)
+                flags: dict[str, bool] | None = None
                 for slot in missing:
                     able = plans.alternatives(slot)
                     if free.isdisjoint(able):
@@ -92,6 +92,8 @@ class EngineView:
                         if incident.priority > 1 or divertible is None or divertible.isdisjoint(able):
                             self.hopeless.setdefault(incident_id, []).append(slot)
                             continue
+                    if flags is None:
+                        flags = self._engine.first_flags(incident)
                     found.append(self._need(incident, slot, flags.get(slot, False), None, None))
             found.sort(key=_urgency)
             self._open = found

@@ -6,6 +6,7 @@ capabilities that satisfy it, the preferred one first, joined by `|`: `motorbike
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -68,6 +69,7 @@ def first_flags(plan: Plan, alarm_level: int) -> list[bool]:
     return [slot.first for slot in _slots_up_to(plan, alarm_level) for _ in range(slot.count)]
 
 
+@functools.cache
 def alternatives(requirement: str) -> tuple[str, ...]:
     """The capabilities that satisfy a requirement, preferred first."""
     return tuple(requirement.split(OR))
