@@ -121,7 +121,8 @@ export class Overlay {
     this.#canvas.className = "overlay";
     this.#canvas.setAttribute("aria-hidden", "true");
     host.append(this.#canvas);
-    this.#pen = this.#canvas.getContext("2d")!;
+    // Drawn by the CPU: control rooms have screens without a graphics card, and a thousand small sprites cost it little.
+    this.#pen = this.#canvas.getContext("2d", { willReadFrequently: true })!;
     this.recolour();
     this.#resizer = new ResizeObserver(() => this.#resize());
     this.#resizer.observe(host);
@@ -453,7 +454,7 @@ export class Overlay {
     const size = Math.ceil((r + 0.55 * rem) * 2);
     const sprite = document.createElement("canvas");
     sprite.width = sprite.height = Math.round(size * ratio);
-    const pen = sprite.getContext("2d")!;
+    const pen = sprite.getContext("2d", { willReadFrequently: true })!;
     pen.scale(ratio, ratio);
     pen.translate(size / 2, size / 2);
     if (u.stale) pen.globalAlpha = 0.5;
