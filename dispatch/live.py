@@ -129,10 +129,12 @@ class Live:
         self._deciding = State(region)
         self.leading = False
 
-    def _now(self) -> datetime:
+    def _now(self, not_before: datetime | None = None) -> datetime:
         """The engine's time: the clock's, except that it never runs back and never stands still."""
         if self._time is None:
             self._time = SteadyClock(self.clock, asyncio.get_running_loop().time)
+        if not_before is not None:
+            self._time.not_before(not_before)
         return self._time.now()
 
     # --- following
@@ -178,9 +180,7 @@ class Live:
         """
         await self.follow()
         self._deciding.drain_touched()
-        if self._time is not None and self._deciding.at is not None:
-            self._time.not_before(self._deciding.at)
-        now = self._now()
+        now = self._now(not_before=self._deciding.at)
         self._answers.clear()
         for answer in await self.journal.answers_since(now - ANSWERS_KEPT):
             self._answers[answer.scope, answer.key] = answer
@@ -520,11 +520,16 @@ def with_new_ids(command: co.AnyCommand, renamed: dict[str, str]) -> co.AnyComma
 
 def outcome_of(entries: list[ev.Entry], seq: int) -> Outcome:
     """Ids created by a command's own events (the first of each), and the kinds of everything that followed."""
-    outcome = Outcome(seq=seq, events=[])
+    outcome, opened = Outcome(seq=seq, events=[]), False
     for entry in entries:
         event = entry.event
         outcome.events.append(str(type(event).__struct_config__.tag))
         outcome.report_id = outcome.report_id or getattr(event, "report_id", None)
+        if isinstance(event, ev.IncidentOpened) and not opened:
+            outcome.incident_id, opened = (
+                event.incident_id,
+                True,
+            )  # what was made counts more than what it was made from
         outcome.incident_id = outcome.incident_id or getattr(event, "incident_id", None)
         if isinstance(event, ev.UnitAssigned):
             outcome.assignment_ids.append(event.assignment_id)
