@@ -54,3 +54,24 @@ def test_the_rest_of_the_way_is_predicted_at_the_pace_so_far(share_driven: float
     left_s, _ = alarms.remaining(engine, engine.state.incidents[incident], assignment, at(now))
     by_road_s = router.eta_s(lon, lat, PLACE.lon, PLACE.lat)
     assert left_s == pytest.approx(by_road_s * expected, rel=0.12)
+
+
+def test_a_doubtful_arrival_is_warned_of_only_near_the_end() -> None:
+    """About 0.7 of a chance: early on there is nothing to say, in the last three minutes somebody should look."""
+    region = msgspec.structs.replace(small_region(), limits=Limits(ack_timeout_s=3_000.0, risk_check_s=None))
+    engine = Engine(region, StraightLineRouter())
+    engine.step(co.StartDuty(unit_id="A-01", place=Place(lon=FAR[0], lat=FAR[1])), at(0))
+    opened = engine.step(
+        co.SubmitReport(channel=Channel.CALL, kind="medis", place=Place(lon=PLACE.lon, lat=PLACE.lat)), at(10)
+    )
+    incident = next(e.event.incident_id for e in opened if isinstance(e.event, ev.IncidentOpened))
+    place = engine.state.incidents[incident].place
+    deadline_s = (engine.deadline(engine.state.incidents[incident]) - at(0)).total_seconds()
+    for left_s, warned in ((300.0, False), (150.0, True)):
+        now = deadline_s - left_s
+        # a fix from which the road takes 0.85 of what is left: likely, not certain
+        lon = place.lon + 0.85 * left_s / StraightLineRouter().eta_s(place.lon, place.lat, place.lon + 1.0, place.lat)
+        engine.fix("A-01", Position(lon=lon, lat=place.lat, fixed_at=at(now), received_at=at(now)))
+        chance, _ = alarms.predict(engine, engine.state.incidents[incident], at(now))
+        assert 0.5 < chance < alarms.LAST_CALL_CHANCE
+        assert bool(alarms.at_risk(engine, incident, at(now))) is warned
