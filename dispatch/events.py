@@ -392,6 +392,8 @@ class MoveOrdered(Event, frozen=True, tag="move_ordered"):
     gain: float | None = None
     """Expected share of demand newly reachable in time, 0..1; None when a person ordered it."""
     reason: str = ""
+    standing: bool = True
+    """The crew stood at a post and must set out; False: it was rolling already and only goes somewhere else."""
 
 
 class RoadRestricted(Event, frozen=True, tag="road_restricted"):

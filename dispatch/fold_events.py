@@ -443,7 +443,8 @@ def _move_ordered(s: State, e: ev.MoveOrdered, entry: ev.Entry) -> None:
     unit = s._unit(e.unit_id)
     unit.post = e.post
     unit.moving_up_since = entry.at
-    unit.moves_today += 1
+    if e.standing:
+        unit.moves_today += 1
 
 
 def _road_restricted(s: State, e: ev.RoadRestricted, entry: ev.Entry) -> None:
