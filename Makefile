@@ -42,7 +42,10 @@ screenshots: $(STAMP) web
 	$(BIN)/python -m tests.browser.screenshots
 
 bench: $(STAMP)
-	$(BIN)/siaga bench
+	$(BIN)/siaga bench intake
+	$(BIN)/siaga bench avl
+	$(BIN)/python -m geo.bench
+	$(BIN)/siaga sla bench
 
 sim: $(STAMP)
 	$(BIN)/python -m tests.simulation --seed $(SEED) --seeds $(SEEDS) --processes 2
