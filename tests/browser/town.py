@@ -66,8 +66,9 @@ class Town:
 
     def on_duty(self, unit_id: str, lon: float, lat: float) -> None:
         """The unit is available and stands there; repeated calls are harmless."""
-        with contextlib.suppress(urllib.error.HTTPError):  # on duty already
-            self.crew(unit_id, "start_duty", unit_id=unit_id, crew=["Bayu P.", "Sari W."])
+        for verb, more in (("start_duty", {"crew": ["Bayu P.", "Sari W."]}), ("return_to_service", {})):
+            with contextlib.suppress(urllib.error.HTTPError):  # on duty, or in service, already
+                self.crew(unit_id, verb, unit_id=unit_id, **more)
         fix = {"lon": lon, "lat": lat, "fixed_at": datetime.now(UTC).isoformat(), "accuracy_m": 8.0}
         self.crew(unit_id, "fixes", fixes=[fix])
 
