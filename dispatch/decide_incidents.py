@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from dispatch import commands as co
@@ -146,11 +146,18 @@ def close_incident(engine: Engine, c: co.CloseIncident, at: datetime, actor: Act
     ]
 
 
+UNDO_WINDOW = timedelta(seconds=120)
+"""A slip is noticed at once or by the crew's first question; what is older is a decision for the supervisor."""
+
+
 def reopen_incident(engine: Engine, c: co.ReopenIncident, at: datetime, actor: Actor) -> list[ev.AnyEvent]:
+    """A dispatcher takes back their own closing for UNDO_WINDOW; everything else is the supervisor's."""
     incident = find_incident(engine, c.incident_id)
     transitions.require(transitions.INCIDENT, incident.state, IncidentState.WAITING, "incident_id")
-    if incident.state is IncidentState.MERGED:
-        raise Rejected("illegal_transition", "incident_id", before="merged", after="waiting")
+    if incident.state is IncidentState.MERGED or incident.ended_at is None:
+        raise Rejected("illegal_transition", "incident_id", before=str(incident.state), after="waiting")
+    if actor.role == "dispatcher" and (incident.ended_by != str(actor) or at - incident.ended_at > UNDO_WINDOW):
+        raise Rejected("undo_window_over", "incident_id", seconds_max=UNDO_WINDOW.total_seconds())
     return [ev.IncidentReopened(incident_id=incident.incident_id, reason=c.reason)]
 
 

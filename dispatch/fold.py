@@ -68,7 +68,7 @@ class Snapshot(msgspec.Struct):
     short_of: dict[str, list[str]] = {}
 
 
-SNAPSHOT_VERSION = 1
+SNAPSHOT_VERSION = 2
 
 
 class State:
@@ -309,9 +309,10 @@ class State:
         else:
             incident.state = IncidentState.WAITING
 
-    def _end(self, incident: Incident, state: IncidentState, at: datetime, outcome: str | None) -> None:
+    def _end(self, incident: Incident, state: IncidentState, entry: ev.Entry, outcome: str | None) -> None:
         incident.state = state
-        incident.ended_at = at
+        incident.ended_at = entry.at
+        incident.ended_by = str(entry.actor)
         incident.outcome = outcome
         incident.retry_at = None
         self.open_ids.pop(incident.incident_id, None)

@@ -171,7 +171,7 @@ def _incident_merged(s: State, e: ev.IncidentMerged, entry: ev.Entry) -> None:
     gone.state_before_merge = gone.state
     gone.reports_before_merge = list(e.reports)
     gone.merged_into = e.into
-    s._end(gone, IncidentState.MERGED, entry.at, None)
+    s._end(gone, IncidentState.MERGED, entry, None)
     _move(s, e.reports, e.assignments, gone, into)
     into.first_ring_at = min(into.first_ring_at, gone.first_ring_at)
     into.priority = min(into.priority, gone.priority)
@@ -213,11 +213,11 @@ def _move(s: State, reports: list[str], assignments: list[str], origin: Incident
 
 
 def _incident_cancelled(s: State, e: ev.IncidentCancelled, entry: ev.Entry) -> None:
-    s._end(s._incident(e.incident_id), IncidentState.CANCELLED, entry.at, e.reason)
+    s._end(s._incident(e.incident_id), IncidentState.CANCELLED, entry, e.reason)
 
 
 def _incident_closed(s: State, e: ev.IncidentClosed, entry: ev.Entry) -> None:
-    s._end(s._incident(e.incident_id), IncidentState.CLOSED, entry.at, e.outcome)
+    s._end(s._incident(e.incident_id), IncidentState.CLOSED, entry, e.outcome)
 
 
 def _incident_reopened(s: State, e: ev.IncidentReopened, entry: ev.Entry) -> None:
@@ -225,6 +225,7 @@ def _incident_reopened(s: State, e: ev.IncidentReopened, entry: ev.Entry) -> Non
     incident.state = IncidentState.WAITING
     incident.ended_at = None
     incident.outcome = None
+    incident.ended_by = None
     s.open_ids[e.incident_id] = None
     s._restate(incident)
     s._refill(incident)

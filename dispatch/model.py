@@ -211,6 +211,8 @@ class Incident(msgspec.Struct):
     reports_before_merge: list[str] = []
     ended_at: datetime | None = None
     outcome: str | None = None
+    ended_by: str | None = None
+    """`role:name` of who closed or cancelled it; they may take it back for a moment."""
     triage: dict[str, str] = {}
     version: int = 0
     """Counts changes; commands may carry the version they saw (compare-and-set)."""

@@ -30,7 +30,7 @@ STAFF: dict[type[co.Command], frozenset[str]] = {
     co.AnswerTriage: DESK,
     co.CancelIncident: SENDERS,
     co.CloseIncident: SENDERS,
-    co.ReopenIncident: frozenset({SUPERVISOR}),
+    co.ReopenIncident: SENDERS,  # a dispatcher only their own, for a moment: `decide_incidents.reopen_incident`
     co.RaiseAlarm: SENDERS,
     co.ConfirmPlan: SENDERS,
     co.AssignUnit: SENDERS,

@@ -49,14 +49,14 @@ incident_row AS (
         mode, alarm_level, zone, report_ids, assignment_ids, first_assigned_at, first_at_scene_at,
         first_capable_at_scene_at, warned_at, breached_at, retry_at, required, unfilled, "like", chance,
         predicted_at, confirmed, confirm_due_at, assigned_count, merged_into, state_before_merge,
-        reports_before_merge, ended_at, outcome, triage, version
+        reports_before_merge, ended_at, outcome, ended_by, triage, version
     )
     SELECT
         $1, incident_id, kind, priority, highest_priority, place, state, first_ring_at, opened_at, plan, mode,
         alarm_level, zone, report_ids, assignment_ids, first_assigned_at, first_at_scene_at,
         first_capable_at_scene_at, warned_at, breached_at, retry_at, required, unfilled, "like", chance,
         predicted_at, confirmed, confirm_due_at, assigned_count, merged_into, state_before_merge,
-        reports_before_merge, ended_at, outcome, triage, version
+        reports_before_merge, ended_at, outcome, ended_by, triage, version
     FROM json_to_recordset($11::json) AS _ (
         incident_id text, kind text, priority integer, highest_priority integer, place json, state text,
         first_ring_at timestamptz, opened_at timestamptz, plan text, mode text, alarm_level integer,
@@ -65,14 +65,14 @@ incident_row AS (
         breached_at timestamptz, retry_at timestamptz, required text[], unfilled text[], "like" json,
         chance double precision, predicted_at timestamptz, confirmed boolean, confirm_due_at timestamptz,
         assigned_count integer, merged_into text, state_before_merge text, reports_before_merge text[],
-        ended_at timestamptz, outcome text, triage json, version integer
+        ended_at timestamptz, outcome text, ended_by text, triage json, version integer
     )
     ON CONFLICT (region, incident_id) DO UPDATE SET (
         kind, priority, highest_priority, place, state, first_ring_at, opened_at, plan, mode, alarm_level,
         zone, report_ids, assignment_ids, first_assigned_at, first_at_scene_at, first_capable_at_scene_at,
         warned_at, breached_at, retry_at, required, unfilled, "like", chance, predicted_at, confirmed,
         confirm_due_at, assigned_count, merged_into, state_before_merge, reports_before_merge, ended_at,
-        outcome, triage, version
+        outcome, ended_by, triage, version
     ) = ROW (
         excluded.kind, excluded.priority, excluded.highest_priority, excluded.place, excluded.state,
         excluded.first_ring_at, excluded.opened_at, excluded.plan, excluded.mode, excluded.alarm_level,
@@ -81,7 +81,8 @@ incident_row AS (
         excluded.breached_at, excluded.retry_at, excluded.required, excluded.unfilled, excluded."like",
         excluded.chance, excluded.predicted_at, excluded.confirmed, excluded.confirm_due_at,
         excluded.assigned_count, excluded.merged_into, excluded.state_before_merge,
-        excluded.reports_before_merge, excluded.ended_at, excluded.outcome, excluded.triage, excluded.version
+        excluded.reports_before_merge, excluded.ended_at, excluded.outcome, excluded.ended_by, excluded.triage,
+        excluded.version
     )
 ),
 

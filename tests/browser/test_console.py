@@ -95,6 +95,21 @@ def test_another_unit_needs_a_reason_and_undo_takes_it_back(windows: Windows, cr
     cancel(page, number)
 
 
+@pytest.mark.parametrize(("word", "undone"), [("batal", "dibatalkan"), ("tutup", "ditutup")])
+def test_a_dispatcher_takes_back_what_they_just_ended(windows: Windows, crews: None, word: str, undone: str) -> None:
+    """`batal` and `tutup` hit the wrong incident: U brings it back into the queue."""
+    page = windows.console()
+    number = new_incident(page)
+    order(page, f"{word} {number}")
+    page.wait_for_selector("dialog[open] .preset")
+    page.keyboard.press("1")
+    expect(page.locator(".queue .item", has_text=number)).to_have_count(0)
+    expect(page.locator(".toast", has_text=f"{number} {undone}")).to_be_visible()
+    page.keyboard.press("u")
+    expect(page.locator(".queue .item", has_text=number)).to_be_visible()
+    cancel(page, number)
+
+
 def test_two_operators_see_each_other_and_every_change(windows: Windows, crews: None) -> None:
     """What one does appears on the other's screen without a reload, with who is looking and writing."""
     first, second = windows.console("dispatcher"), windows.console("supervisor")

@@ -10,6 +10,8 @@ from dispatch import events as ev
 from dispatch.engine import Engine
 from dispatch.fold import State
 from dispatch.model import (
+    OPEN_STATES,
+    Actor,
     AssignmentState,
     IncidentState,
     Place,
@@ -23,6 +25,7 @@ from tests.dispatch.town import (
     DISPATCHER,
     LAT,
     LON,
+    SUPERVISOR,
     T0,
     TAKER,
     after,
@@ -214,6 +217,32 @@ def test_merge_keeps_the_earliest_ring_and_unmerge_restores_both() -> None:
     assert second.first_ring_at == after(50)
     assert first.report_ids == ["L260302-0001"]
     assert second.report_ids == ["L260302-0002"]
+
+
+def test_a_dispatcher_takes_back_their_own_closing_for_two_minutes() -> None:
+    """A slip is undone at once; afterwards, or somebody else's closing, only the supervisor reopens."""
+    engine = make_engine()
+    engine.step(report("medis", 0.03), after(10), TAKER)
+    incident = engine.state.incidents["260302-0001"]
+    reopen = co.ReopenIncident(incident_id=incident.incident_id, reason="salah tekan")
+    ended_s = 0.0
+    for n, end in enumerate((co.CancelIncident, co.CloseIncident)):
+        ended_s = 100.0 + 200 * n
+        why = {"reason": "tertukar"} if end is co.CancelIncident else {"outcome": "selesai"}
+        engine.step(end(incident_id=incident.incident_id, **why), after(ended_s), DISPATCHER)
+        assert incident.ended_by == "dispatcher:bima"
+        with pytest.raises(Rejected) as somebody_else:
+            engine.decide(reopen, after(ended_s + 5), Actor(role="dispatcher", name="wulan"))
+        assert somebody_else.value.code == "undo_window_over"
+        engine.step(reopen, after(ended_s + 120), DISPATCHER)
+        assert incident.state is not IncidentState.CANCELLED
+        assert (incident.ended_at, incident.ended_by) == (None, None)
+    engine.step(co.CloseIncident(incident_id=incident.incident_id, outcome="selesai"), after(500), DISPATCHER)
+    with pytest.raises(Rejected) as too_late:
+        engine.decide(reopen, after(621), DISPATCHER)
+    assert (too_late.value.code, too_late.value.field) == ("undo_window_over", "incident_id")
+    engine.step(reopen, after(4000), SUPERVISOR)
+    assert incident.state in OPEN_STATES
 
 
 def test_diverting_a_unit_frees_its_old_incident_for_the_next_one() -> None:

@@ -18,7 +18,7 @@ from dispatch.journal import Batch, JournalCorrupt
 from dispatch.journal_pg import PostgresJournal
 from dispatch.model import Rejected
 from dispatch.projections import Comparison, Difference, StillServed, digests, rebuild, rebuild_and_compare, rows_of
-from tests.dispatch.town import DISPATCHER, TAKER, after, crew, make_engine, report, town
+from tests.dispatch.town import DISPATCHER, SUPERVISOR, TAKER, after, crew, make_engine, report, town
 
 
 class Writer:
@@ -98,7 +98,7 @@ async def a_shift(writer: Writer, seed: int, steps: int = 300) -> None:
                 (co.UnmergeIncident(incident_id=incident), DISPATCHER),
                 (co.CloseIncident(incident_id=incident, outcome="selesai"), DISPATCHER),
                 (co.CancelIncident(incident_id=incident, reason="salah lapor"), DISPATCHER),
-                (co.ReopenIncident(incident_id=incident, reason="belum selesai"), DISPATCHER),
+                (co.ReopenIncident(incident_id=incident, reason="belum selesai"), SUPERVISOR),
                 (co.ConfirmPlan(incident_id=incident), DISPATCHER),
                 (co.RaiseAlarm(incident_id=incident, reason="api membesar"), DISPATCHER),
                 (co.AssignUnit(incident_id=incident, unit_id=unit, reason="lebih dekat"), DISPATCHER),

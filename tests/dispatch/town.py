@@ -29,6 +29,7 @@ T0 = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)  # Monday 08:00 in WIB
 LON, LAT = 112.74, -7.26
 TAKER = Actor(role="call_taker", name="sari")
 DISPATCHER = Actor(role="dispatcher", name="bima")
+SUPERVISOR = Actor(role="supervisor", name="rina")
 
 
 def after(seconds: float) -> datetime:

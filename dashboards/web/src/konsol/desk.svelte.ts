@@ -48,6 +48,8 @@ export interface Next {
 }
 
 const TOAST_MS = 9000;
+/** Longest wait for rows a command's answer speaks of: they normally come within 0.3 s. */
+const ROWS_WAIT_MS = 1000;
 /** A new row keeps its mark this long, or until it is opened. */
 const NEW_MARK_MS = 40_000;
 /** Look-ups of place names under way at once: names are worth less than everything else on the line. */
@@ -399,7 +401,7 @@ export class Desk {
       );
       void this.loadHistory(incident_id);
     } else if (error.status === 401) this.live.onForbidden();
-    else if (error.status === 403)
+    else if (error.code === "forbidden")
       this.say(L("Peran Anda tidak boleh melakukan ini", "Your role may not do this"), "bad");
     else this.say(error.title, "bad");
   }
@@ -424,12 +426,12 @@ export class Desk {
   async confirm(id: string): Promise<void> {
     const answer = await this.run("confirm_plan", { incident_id: id }, null);
     if (!answer) return;
-    const sent = answer.events.filter((e) => e.kind === "unit_assigned");
-    const names = sent.map((e) => e.unit_id as string).join(", ");
+    const sent = answer.assignment_ids;
+    const names = (await this.unitsOf(sent)).join(", ");
     this.say(
       names ? L(`Dikirim: ${names}`, `Sent: ${names}`) : L("Rencana disetujui", "Plan confirmed"),
       "good",
-      names ? () => void this.takeBack(sent.map((e) => e.assignment_id as string)) : undefined,
+      sent.length > 0 ? () => void this.takeBack(sent) : undefined,
     );
   }
 
@@ -439,10 +441,7 @@ export class Desk {
       "assign_unit",
       { incident_id: id, unit_id, reason, version },
       L(`${unit_id} dikirim ke ${shortId(id)}`, `${unit_id} sent to ${shortId(id)}`),
-      (answer) => {
-        const made = answer.assignment_id ?? answer.events.find((e) => e.kind === "unit_assigned")?.assignment_id;
-        if (typeof made === "string") void this.takeBack([made]);
-      },
+      (answer) => void this.takeBack(answer.assignment_ids.slice(0, 1)),
     );
   }
 
@@ -462,6 +461,14 @@ export class Desk {
       L("Kirim", "Send"),
     );
     if (reason) await this.send(id, unit_id, reason);
+  }
+
+  /** Units of assignments just made. The stream carries the same rows as the answer, a moment earlier or later. */
+  async unitsOf(assignments: string[]): Promise<string[]> {
+    const rows = () => assignments.map((id) => this.live.world.assignments.get(id)?.unit_id);
+    for (let waited = 0; waited < ROWS_WAIT_MS && rows().includes(undefined); waited += 50)
+      await new Promise((again) => setTimeout(again, 50));
+    return rows().map((unit) => unit ?? L("satu unit", "one unit"));
   }
 
   async takeBack(assignments: string[]): Promise<void> {

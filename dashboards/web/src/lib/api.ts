@@ -95,12 +95,13 @@ export async function signOut(): Promise<void> {
   csrf = "";
 }
 
+/** `dispatch/live.py` Outcome: the kinds of everything that happened, and the first id of each sort. */
 export interface CommandAnswer {
   seq: number;
-  events: { kind: string; [field: string]: unknown }[];
-  report_id?: string;
-  incident_id?: string;
-  assignment_id?: string;
+  events: string[];
+  report_id: string | null;
+  incident_id: string | null;
+  assignment_ids: string[];
 }
 
 export function command(
