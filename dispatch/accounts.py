@@ -378,6 +378,16 @@ class Accounts:
         reading = CallerReading(self.clock.now(), region, report_id, actor.name, actor.role, purpose)
         await self.store.record_reading(reading)
 
+    async def record_search(self, region: str, actor: Actor, purpose: str, report_ids: list[str]) -> None:
+        """A search over callers and each report it found; what was searched for is itself personal data and not kept.
+        Must have succeeded before anything is shown. Raises AccountsUnavailable.
+        """
+        now_at = self.clock.now()
+        found = {"purpose": purpose, "found": len(report_ids)}
+        await self.store.put(audit=Audit(now_at, str(actor), region, "callers_searched", found))
+        for report_id in report_ids:
+            await self.record_reading(report_id, region, actor, purpose)
+
     # --- demo
 
     async def prepare_demo(self, unit_ids: Iterable[str], password: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from aiohttp import WSCloseCode, web
 
-from dispatch.api import admin, commands, console, edge, intake, maps, ops, reads, session, trackers, unit
+from dispatch.api import admin, commands, console, edge, history, intake, maps, ops, reads, session, trackers, unit
 from dispatch.api.routes import Route
 from dispatch.api.services import SERVICES, Services
 
@@ -25,6 +25,7 @@ def own_routes() -> list[Route]:
         *intake.ROUTES,
         *commands.routes(),
         *reads.ROUTES,
+        *history.ROUTES,
         *console.ROUTES,
         *unit.ROUTES,
         *admin.ROUTES,

@@ -317,6 +317,12 @@ class LiftRestriction(Command, frozen=True, tag="lift_restriction"):
     restriction_id: Id
 
 
+class HandOver(Command, frozen=True, tag="hand_over"):
+    """What the leaving shift tells the coming one. Kept in the journal, shown in the log book."""
+
+    text: Annotated[str, msgspec.Meta(min_length=3, max_length=4000)]
+
+
 class Wake(Command, frozen=True, tag="wake"):
     """The clock: something in `next_deadline` has come. Given by drivers only, never over the wire."""
 
@@ -362,4 +368,5 @@ AnyCommand = (
     | OrderMove
     | RestrictRoad
     | LiftRestriction
+    | HandOver
 )

@@ -168,6 +168,10 @@ def note_incident(engine: Engine, c: co.NoteIncident, at: datetime, actor: Actor
     return [ev.IncidentNoted(incident_id=c.incident_id, text=c.text)]
 
 
+def hand_over(engine: Engine, c: co.HandOver, at: datetime, actor: Actor) -> list[ev.AnyEvent]:
+    return [ev.HandedOver(text=c.text)]
+
+
 def correct_clock(engine: Engine, c: co.CorrectClock, at: datetime, actor: Actor) -> list[ev.AnyEvent]:
     incident = find_incident(engine, c.incident_id)
     check_time(c.corrected_at, at, "corrected_at")
@@ -321,6 +325,7 @@ HANDLERS = {
     co.CloseIncident: close_incident,
     co.ReopenIncident: reopen_incident,
     co.NoteIncident: note_incident,
+    co.HandOver: hand_over,
     co.CorrectClock: correct_clock,
     co.RaiseAlarm: raise_alarm,
     co.AnswerTriage: answer_triage,

@@ -413,6 +413,12 @@ class RestrictionLifted(Event, frozen=True, tag="restriction_lifted"):
     restriction_id: str
 
 
+class HandedOver(Event, frozen=True, tag="handed_over"):
+    """The note of a shift's end; its author and time are the line's own."""
+
+    text: str
+
+
 class LeadTaken(Event, frozen=True, tag="lead_taken"):
     """A node began to write this region. Being a line of its own it fences whoever wrote before."""
 
@@ -470,6 +476,7 @@ AnyEvent = (
     | MoveOrdered
     | RoadRestricted
     | RestrictionLifted
+    | HandedOver
     | LeadTaken
 )
 

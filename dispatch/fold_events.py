@@ -471,6 +471,10 @@ def _restriction_lifted(s: State, e: ev.RestrictionLifted, entry: ev.Entry) -> N
     s.assign_seq = s.seq
 
 
+def _handed_over(s: State, e: ev.HandedOver, entry: ev.Entry) -> None:
+    """Words for people: nothing in the state follows from them."""
+
+
 def _lead_taken(s: State, e: ev.LeadTaken, entry: ev.Entry) -> None:
     """The leader before may have given numbers that never reached the journal (it was cut off and served from its spool):
     callers hold links and crews hold jobs with them. Ours begin in the next thousand, so that none is given twice.
@@ -542,5 +546,6 @@ APPLY: dict[type[ev.Event], Callable[[State, Any, ev.Entry], None]] = {
     ev.MoveOrdered: _move_ordered,
     ev.RoadRestricted: _road_restricted,
     ev.RestrictionLifted: _restriction_lifted,
+    ev.HandedOver: _handed_over,
     ev.LeadTaken: _lead_taken,
 }

@@ -182,14 +182,14 @@ class PostgresJournal:
         return entries[len(stored) :]
 
     async def last_seq(self) -> int:
-        rows = await self._fetch(SQL["last_seq"], self.region)
+        rows = await self.fetch(SQL["last_seq"], self.region)
         return int(rows[0]["seq"])
 
     async def read(self, after: int, upto: int | None = None) -> AsyncIterator[Entry]:
         last = upto if upto is not None else 2**62
         seq = after
         while seq < last:
-            rows = await self._fetch(SQL["read_lines"], self.region, seq, last, PAGE_LINES)
+            rows = await self.fetch(SQL["read_lines"], self.region, seq, last, PAGE_LINES)
             for row in rows:
                 if row["seq"] != seq + 1:
                     raise JournalCorrupt(f"line {seq + 1} of {self.region} is missing")
@@ -201,19 +201,19 @@ class PostgresJournal:
     async def about(self, ids: list[str], since: datetime, until: datetime) -> list[Entry]:
         """Lines whose subject is one of `ids` (incident, assignment, report or unit), at most ABOUT_LINES_MAX."""
         patterns = [f'%"{subject}"%' for subject in ids]
-        rows = await self._fetch(SQL["read_lines_about"], self.region, since, until, ids, ABOUT_LINES_MAX, patterns)
+        rows = await self.fetch(SQL["read_lines_about"], self.region, since, until, ids, ABOUT_LINES_MAX, patterns)
         return [entry_of(self.region, row) for row in rows]
 
     async def save_snapshot(self, seq: int, at: datetime, body: bytes) -> None:
-        await self._fetch(SQL["save_snapshot"], self.region, seq, at, body)
-        await self._fetch(SQL["prune_snapshots"], self.region, SNAPSHOTS_KEPT)
+        await self.fetch(SQL["save_snapshot"], self.region, seq, at, body)
+        await self.fetch(SQL["prune_snapshots"], self.region, SNAPSHOTS_KEPT)
 
     async def latest_snapshot(self) -> tuple[int, datetime, bytes] | None:
-        rows = await self._fetch(SQL["latest_snapshot"], self.region)
+        rows = await self.fetch(SQL["latest_snapshot"], self.region)
         return (rows[0]["seq"], rows[0]["at"], rows[0]["body"]) if rows else None
 
     async def answers_since(self, at: datetime) -> list[Answer]:
-        return [Answer(**row) for row in await self._fetch(SQL["answers_since"], self.region, at)]
+        return [Answer(**row) for row in await self.fetch(SQL["answers_since"], self.region, at)]
 
     async def append_positions(self, rows: list[tuple[str, Position]]) -> None:
         """History of fixes, (unit id, fix) each, by COPY. Not part of the journal: what fails here may be dropped."""
@@ -237,15 +237,16 @@ class PostgresJournal:
 
     async def prune(self, now_at: datetime) -> None:
         """Housekeeping, once an hour: old answers and position partitions go, the next days' partitions are made."""
-        await self._fetch(SQL["prune_answers"], self.region, now_at - ANSWERS_KEPT)
-        await self._fetch(SQL["keep_positions"], now_at, POSITIONS_KEPT_DAYS)
+        await self.fetch(SQL["prune_answers"], self.region, now_at - ANSWERS_KEPT)
+        await self.fetch(SQL["keep_positions"], now_at, POSITIONS_KEPT_DAYS)
 
     async def close(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             await self.pool.release(connection)
 
-    async def _fetch(self, statement: str, *arguments: object) -> list[Any]:
+    async def fetch(self, statement: str, *arguments: object) -> list[Any]:
+        """Rows of a reading statement. Raises JournalUnavailable."""
         async with self._borrowed() as connection:
             return await connection.fetch(statement, *arguments)  # type: ignore[no-any-return]
 

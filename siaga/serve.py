@@ -25,6 +25,7 @@ from dispatch.app import make_app
 from dispatch.classify import Classifier
 from dispatch.clock import Clock, SystemClock
 from dispatch.database import APP_ROLE, connect, create_pool
+from dispatch.history import History
 from dispatch.housekeeping import keep_house
 from dispatch.journal_pg import PostgresJournal
 from dispatch.live import Live
@@ -151,6 +152,7 @@ class Server:
             classifier=Classifier(region),
             places=rooms.places,
             tiles=rooms.tiles,
+            history=History(lines),
             demo=config.demo,
         )
         self.services = services

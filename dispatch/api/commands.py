@@ -52,6 +52,7 @@ STAFF: dict[type[co.Command], frozenset[str]] = {
     co.OrderMove: SENDERS,
     co.RestrictRoad: SENDERS,
     co.LiftRestriction: SENDERS,
+    co.HandOver: DESK,
 }
 """By radio a dispatcher gives a crew's steps in its place."""
 

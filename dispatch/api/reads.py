@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -52,7 +52,7 @@ async def incident(call: Call) -> web.StreamResponse:
     state = live.hub.state
     found = state.incidents.get(call.path("incident_id"))
     if found is None:
-        raise Problem("unknown_incident", "incident_id")
+        return await _past_incident(call)
     ids = [found.incident_id, *found.report_ids, *found.assignment_ids]
     since = min(found.first_ring_at, found.opened_at) - timedelta(seconds=1)
     until = call.services.clock.now() + timedelta(seconds=1)
@@ -62,6 +62,25 @@ async def incident(call: Call) -> web.StreamResponse:
             "incident": live.hub.incident_row(found.incident_id),
             "reports": [report_row(state.reports[r]) for r in found.report_ids if r in state.reports],
             "assignments": [state.assignments[a] for a in found.assignment_ids if a in state.assignments],
+            "timeline": [entry_row(e) for e in timeline],
+        }
+    )
+
+
+async def _past_incident(call: Call) -> web.StreamResponse:
+    """The same for an incident that has left memory."""
+    history, incident_id = call.services.history, call.path("incident_id")
+    past = await history.past(incident_id) if history is not None else None
+    if past is None:
+        raise Problem("unknown_incident", "incident_id")
+    ids = [incident_id, *past.incident["report_ids"], *past.incident["assignment_ids"]]
+    since = msgspec.convert(past.incident["first_ring_at"], datetime) - timedelta(seconds=1)
+    timeline = await call.services.live.journal.about(ids, since, since + TIMELINE_SPAN)
+    return json(
+        {
+            "incident": past.incident,
+            "reports": past.reports,
+            "assignments": past.assignments,
             "timeline": [entry_row(e) for e in timeline],
         }
     )

@@ -33,6 +33,8 @@ class Services:
     places: Any = None
     tiles: Any = None
     graph: Any = None
+    history: Any = None
+    """`dispatch.history.History`; None where there are no tables (simulation)."""
     enrolled: set[str] = field(default_factory=set)
     """Enrolment codes used on this node; the token's label tells the other nodes."""
     reach: dict[Any, Any] = field(default_factory=dict)

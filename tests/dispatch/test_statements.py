@@ -13,6 +13,7 @@ from msgspec import inspect
 from dispatch import account_rows
 from dispatch.database import connect
 from dispatch.events import Entry, IncidentNoted
+from dispatch.history import PastCaller, PastIncident
 from dispatch.journal import Answer, Batch, Rows
 from dispatch.journal_pg import PostgresJournal, encode_rows
 from dispatch.model import Actor, Assignment, Caller, Incident, Report, Unit
@@ -41,6 +42,9 @@ class Line(msgspec.Struct):
 ROWS: dict[str, type[Any]] = {
     "answers_since": Answer,
     "read_lines": Line,
+    "log_book": Line,
+    "find_incidents": PastIncident,
+    "find_callers": PastCaller,
     "read_lines_about": Line,
     "load_accounts": account_rows.Account,
     "load_sessions": account_rows.Session,
