@@ -1,40 +1,51 @@
-"""The managers' board and the public page's figures: one computation, `sla.figures`, shown to two kinds of reader.
+"""The managers' board: every figure of a period, computed beside the calls and never in their way.
 
-The public sees whole days only and kecamatan only by whole calendar months, each blanked on its own: a window that slid
-with the clock would let a reader subtract yesterday's table from today's and find the one emergency between them.
+The ledger (`sla/columns.py`) is kept line by line; a board is added up from its frozen columns in a thread (`sla/quick.py`),
+encoded and packed there, and kept for a few seconds, so that a room full of managers costs one computation. Its numbers
+are those of `siaga sla report`, to the digit. What the public may see is in `public.py`.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable
+import asyncio
+import gzip
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Annotated, TypeVar, cast
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
+import numpy as np
 from aiohttp import web
 
 from dispatch.api.problems import Problem
-from dispatch.api.routes import READERS, Call, Route, json
+from dispatch.api.routes import READERS, Call, Route
 from dispatch.region import Region
-from sla.attribution import Attribution
-from sla.disclosure import SMALL_N
-from sla.figures import Figures, ZoneRow, figures, zone_rows
-from sla.groups import group, local
-from sla.live import SlaFold
-from sla.outcome import PHASE_NAMES, Outcome
+from sla.charts import Point, imr_chart, p_chart
+from sla.columns import CALL, OFFLOAD, ROW, Ledger, View
+from sla.demand import CHECKED, WEEKS, Demand, demand
+from sla.figures import Figures
+from sla.groups import SHIFTS, UNKNOWN, Group, days, local
+from sla.outcome import PHASE_NAMES
+from sla.quick import FIRST_DAY, Rows, Slice, Standing, by_day, figures_of, quantiles_of, standing
 from sla.sentences import NAMES as CAUSE_NAMES
-from sla.statistics import Quantiles, Share, quantiles, share
-
-T = TypeVar("T")
+from sla.statistics import Quantiles
+from sla.utilisation import Utilisation
 
 SPAN_MAX = timedelta(days=3700)
 """Ten years and a little: the longest question the board answers."""
-BOARD_KEPT_S = 10.0
-"""A board asked for again within this is the same board: a room full of managers costs one computation."""
-PUBLIC_KEPT_S = 60.0
-PUBLIC_CACHE = "public, max-age=60"
+KEPT_S = 10.0
+KEPT_MAX = 64
+"""Boards kept at once: a handful of views a manager, a few managers; each is some 30 kB."""
+SLICE_ROWS = 40
+"""Rows of the ledger written before others get a turn: about a millisecond."""
+DAYS_CHARTED_MAX = 400
+"""Above it the charts go by month: a pixel a day is the most a screen can show."""
+WINDOWS_LISTED_MAX = 50
+DISMISSALS_LISTED_MAX = 12
+GZIP_LEVEL = 4
+
+Pair = tuple[str, str]
+"""A name in Indonesian and English."""
 
 
 class BoardQuery(msgspec.Struct, frozen=True):
@@ -42,166 +53,312 @@ class BoardQuery(msgspec.Struct, frozen=True):
 
     since: Annotated[datetime, msgspec.Meta(tz=True)]
     until: Annotated[datetime, msgspec.Meta(tz=True)]
+    kind: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    zone: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    shift: Annotated[str, msgspec.Meta(max_length=16)] = ""
+
+    def slice(self) -> Slice:
+        return Slice(kind=self.kind, zone=self.zone, shift=self.shift)
+
+
+class HeatCell(msgspec.Struct, frozen=True):
+    n: int
+    within: int
+
+
+class HospitalRow(msgspec.Struct, frozen=True):
+    """How long crews were kept: arrival at the hospital to being free again."""
+
+    code: str
+    name: str
+    handed_over: int
+    offload: Quantiles
+
+
+class UnitRow(msgspec.Struct, frozen=True):
+    """One unit inside the period. Seconds; `uhu` is busy over on duty."""
+
+    unit_id: str
+    unit_type: str
+    agency: str
+    post: str
+    duty_s: float
+    busy_s: float
+    out_s: float
+    jobs: int
+    moves: int
+    uhu: float | None
+
+
+class ZoneMore(msgspec.Struct, frozen=True):
+    """A kecamatan beside its share: people, emergencies of every priority, late ones."""
+
+    code: str
+    lon: float
+    lat: float
+    population: int
+    emergencies: int
+    late: int
 
 
 class Board(msgspec.Struct, frozen=True):
-    """Figures and the names that go with their codes, `{code: [Indonesian, English]}`."""
+    """Figures, what stands beside them, and the names of codes, `{code: [Indonesian, English]}`."""
 
     figures: Figures
-    cause_names: dict[str, tuple[str, str]]
-    phase_names: dict[str, tuple[str, str]]
-    kind_names: dict[str, tuple[str, str]]
+    """`days` and `p90_days` go by `step`; single late responses are listed by `/api/v1/board/incidents`."""
+    step: str
+    """`day` or `month`."""
+    sliced: bool
+    heat: list[list[HeatCell]]
+    """[weekday, Monday first][local hour]."""
+    zones: list[ZoneMore]
+    posts: list[Group]
+    """By the home post of the unit that came first."""
+    agencies: list[Group]
+    units: list[UnitRow]
+    windows: int
+    """Zero-unit windows in all; `figures.zero_windows` has the longest."""
+    hospitals: list[HospitalRow]
+    dismissed: list[tuple[str, int]]
+    """Reports dismissed (pranks, misdials), by reason, most first."""
+    demand: Demand
+    cause_names: dict[str, Pair]
+    phase_names: dict[str, Pair]
+    kind_names: dict[str, Pair]
+    post_names: dict[str, str]
+    agency_names: dict[str, str]
+    type_names: dict[str, Pair]
 
 
-class PublicDay(msgspec.Struct, frozen=True):
-    """One local day. `n` and `share` are None when fewer than five emergencies would be shown."""
+class Kept(NamedTuple):
+    """An answer as bytes."""
 
-    day: str
-    n: int | None
-    share: float | None
-
-
-class PublicPeriod(msgspec.Struct, frozen=True):
-    """The promise over [since, until), whole local days; `until` is never later than last midnight."""
-
-    period: str
-    since: datetime
-    until: datetime
-    headline: Share
-    response: Quantiles
-
-
-class PublicFigures(msgspec.Struct, frozen=True):
-    """What anybody may know. Nothing in it points at a person, also not by subtraction (`sla/disclosure.py`)."""
-
-    region: str
-    region_name: str
-    definition: str
-    target_s: float
-    made_at: datetime
-    periods: list[PublicPeriod]
-    days: list[PublicDay]
-    month: str | None
-    """The whole calendar month `zones` is about, "2026-10"; None while there has been none."""
-    zones: list[ZoneRow]
-    small_n: int
-    """Counts below this are blanked."""
+    at: datetime
+    body: bytes
+    packed: bytes
 
 
 class Boards:
-    """Computes boards from the live fold and keeps the last answers for a few seconds."""
+    """Boards of one region. Everything but `_make` runs on the loop."""
 
-    def __init__(self, fold: SlaFold, region: Region, attribution: Attribution | None = None) -> None:
-        self.fold = fold
+    def __init__(self, ledger: Ledger, region: Region, utilisation: Utilisation | None = None) -> None:
+        self.ledger = ledger
         self.region = region
-        self.attribution = attribution or Attribution(region, None, region.utc_offset_h)
-        self._kept: dict[object, tuple[datetime, object]] = {}
+        self.utilisation = utilisation
+        self._kept: dict[object, Kept] = {}
+        self._making: dict[object, asyncio.Task[Kept]] = {}
+        self._one_at_a_time = asyncio.Semaphore(1)
 
-    def board(self, since: datetime, until: datetime, now: datetime) -> Board:
+    async def settle(self, now: datetime) -> None:
+        """Until every row is as the journal says, in small slices."""
+        while self.ledger.refresh(now, SLICE_ROWS):  # noqa: ASYNC110 - it gives way, it does not wait
+            await asyncio.sleep(0)
+
+    async def board(self, since: datetime, until: datetime, of: Slice, now: datetime) -> Kept:
         """All figures of [since, until). Raises Problem("invalid_query") for an impossible period."""
-        if since >= until:
-            raise Problem("invalid_query", "until", {"why": "until must be after since"})
-        if until - since > SPAN_MAX:
-            raise Problem("invalid_query", "since", {"why": "at most ten years"})
-        return self._once(("board", since, until), now, BOARD_KEPT_S, lambda: self._board(since, until, now))
+        check_period(since, until)
+        return await self.once(("board", since, until, of), now, KEPT_S, lambda: self._begin(since, until, of, now))
 
-    def public(self, now: datetime) -> PublicFigures:
-        """What anybody may know at `now`."""
-        return self._once("public", now, PUBLIC_KEPT_S, lambda: self._public(now))
+    async def once(self, key: object, now: datetime, kept_s: float, begin: Callable[[], Callable[[], Any]]) -> Kept:
+        """The kept answer while it is young, else a new one; whoever asks meanwhile waits for the same.
 
-    def _once(self, key: object, now: datetime, kept_s: float, make: Callable[[], T]) -> T:
+        `begin` runs on the loop once the rows are right and gives what then runs in a thread.
+        """
         kept = self._kept.get(key)
-        if kept is not None and now - kept[0] < timedelta(seconds=kept_s):
-            return cast(T, kept[1])
-        self._kept = {k: v for k, v in self._kept.items() if now - v[0] < timedelta(seconds=PUBLIC_KEPT_S)}
-        made = make()
-        self._kept[key] = (now, made)
-        return made
+        if kept is not None and timedelta(0) <= now - kept.at < timedelta(seconds=kept_s):
+            return kept
+        making = self._making.get(key)
+        if making is None:
+            making = self._making[key] = asyncio.create_task(self._make(key, now, begin), name="board")
+            making.add_done_callback(lambda _: self._making.pop(key, None))
+        return await asyncio.shield(making)
 
-    def _board(self, since: datetime, until: datetime, now: datetime) -> Board:
-        return Board(
-            figures=figures(self.fold, since, until, now, self.region, attribution=self.attribution),
-            cause_names=dict(CAUSE_NAMES),
-            phase_names=dict(PHASE_NAMES),
-            kind_names={k.code: (k.name_id, k.name_en) for k in self.region.kinds.values()},
+    async def _make(self, key: object, now: datetime, begin: Callable[[], Callable[[], Any]]) -> Kept:
+        async with self._one_at_a_time:
+            await self.settle(now)
+            made = begin()
+            body, packed = await asyncio.to_thread(_packed, made)
+        kept = self._kept[key] = Kept(now, body, packed)
+        while len(self._kept) > KEPT_MAX:
+            del self._kept[next(iter(self._kept))]
+        return kept
+
+    def _begin(self, since: datetime, until: datetime, of: Slice, now: datetime) -> Callable[[], Board]:
+        view = self.ledger.view(since, until)
+        stands = standing(self.ledger, self.region, self.utilisation, since, until, now)
+        past = self.ledger.view(*past_days(now, self.region.utc_offset_h))
+        return lambda: make_board(view, past, of, stands, self.region)
+
+
+def check_period(since: datetime, until: datetime) -> None:
+    """Raises Problem("invalid_query")."""
+    if since >= until:
+        raise Problem("invalid_query", "until", {"why": "until must be after since"})
+    if until - since > SPAN_MAX:
+        raise Problem("invalid_query", "since", {"why": "at most ten years"})
+
+
+def past_days(now: datetime, utc_offset_h: float) -> tuple[datetime, datetime]:
+    """The whole local days a forecast looks back on."""
+    yesterday = local(now, utc_offset_h).date() - timedelta(days=1)
+    return days(yesterday - timedelta(days=7 * WEEKS + CHECKED + 6), yesterday, utc_offset_h)
+
+
+def _packed(make: Callable[[], Any]) -> tuple[bytes, bytes]:
+    body = msgspec.json.encode(make())
+    return body, gzip.compress(body, GZIP_LEVEL, mtime=0)
+
+
+def make_board(view: View, past: View, of: Slice, stands: Standing, region: Region) -> Board:
+    """Adds everything up. Runs in a thread."""
+    figures, rows = figures_of(view, of, stands), Rows(view, of)
+    step = "day" if len(figures.days) <= DAYS_CHARTED_MAX else "month"
+    windows = len(figures.zero_windows)
+    points, p90_points = figures.days, figures.p90_days
+    if step == "month":
+        points, p90_points = by_month(rows)
+    return Board(
+        figures=msgspec.structs.replace(
+            figures, days=points, p90_days=p90_points, zero_windows=figures.zero_windows[:WINDOWS_LISTED_MAX]
+        ),
+        step=step,
+        sliced=not of.whole,
+        heat=_heat(rows),
+        zones=_zones(rows, region),
+        posts=_by_unit(rows, {u.unit_id: u.home_post for u in region.units.values()}),
+        agencies=_by_unit(rows, {u.unit_id: u.agency for u in region.units.values()}),
+        units=_units(stands, region),
+        windows=windows,
+        hospitals=_hospitals(view, region),
+        dismissed=_dismissed(view),
+        demand=_demand(past),
+        cause_names=dict(CAUSE_NAMES),
+        phase_names=dict(PHASE_NAMES),
+        kind_names={k.code: (k.name_id, k.name_en) for k in region.kinds.values()},
+        post_names={p.code: p.name for p in region.posts.values()},
+        agency_names={a.code: a.name for a in region.agencies.values()},
+        type_names={t.code: (t.name_id, t.name_en) for t in region.unit_types.values()},
+    )
+
+
+def by_month(rows: Rows) -> tuple[list[Point], list[Point]]:
+    found = by_day(rows, lambda d: f"{d:%Y-%m}")
+    return p_chart([(label, within, n) for label, within, n, _ in found]), imr_chart(
+        [(label, p90) for label, _, _, p90 in found]
+    )
+
+
+def _heat(rows: Rows) -> list[list[HeatCell]]:
+    dated = rows.counted["day"] >= 0
+    codes = rows.counted["weekday"][dated].astype(np.int64) * 24 + rows.counted["hour"][dated]
+    n = np.bincount(codes, minlength=168)
+    within = np.bincount(codes, weights=rows.within[dated], minlength=168)
+    return [[HeatCell(int(n[24 * d + h]), int(within[24 * d + h])) for h in range(24)] for d in range(7)]
+
+
+def _zones(rows: Rows, region: Region) -> list[ZoneMore]:
+    view = rows.view
+    every = rows.all[rows.all["why"] != (view.whys.index("duplicate") if "duplicate" in view.whys else -1)]
+    emergencies = np.bincount(every["zone"], minlength=len(view.zones))
+    late = np.bincount(rows.counted["zone"][~rows.within], minlength=len(view.zones))
+    code = {name: i for i, name in enumerate(view.zones)}
+    return [
+        ZoneMore(
+            z.code, z.lon, z.lat, z.population,
+            int(emergencies[code[z.code]]) if z.code in code else 0,
+            int(late[code[z.code]]) if z.code in code else 0,
         )
+        for z in region.zones.values()
+    ]  # fmt: skip
 
-    def _public(self, now: datetime) -> PublicFigures:
-        offset = timedelta(hours=self.region.utc_offset_h)
-        midnight = _midnight(local(now, self.region.utc_offset_h)) - offset
-        spans = {"day": 1, "month": 30, "year": 365}
-        periods = []
-        for name, days in spans.items():
-            since = midnight - timedelta(days=days)
-            rows = self._counted(now, since, midnight)
-            periods.append(PublicPeriod(name, since, midnight, _share(rows), quantiles(r.response_s for r in rows)))
-        month = self._counted(now, midnight - timedelta(days=spans["month"]), midnight)
-        days_shown = [
-            PublicDay(g.key, g.share.n, g.share.share) if g.share.n >= SMALL_N else PublicDay(g.key, None, None)
-            for g in group(month, "day", self.region.utc_offset_h)
-        ]
-        month_until = _midnight(local(now, self.region.utc_offset_h)).replace(day=1)
-        month_since = (month_until - timedelta(days=1)).replace(day=1)
-        month_rows = self._counted(now, month_since - offset, month_until - offset)
-        zones = group(month_rows, "zone", self.region.utc_offset_h)
-        return PublicFigures(
-            region=self.region.code,
-            region_name=self.region.name,
-            definition=periods[0].headline.version,
-            target_s=self.region.limits.target_s,
-            made_at=now,
-            periods=periods,
-            days=days_shown,
-            month=f"{month_since:%Y-%m}" if zones else None,
-            zones=zone_rows(zones, self.region, public=True) if zones else [],
-            small_n=SMALL_N,
+
+def _by_unit(rows: Rows, of_unit: Mapping[str, str]) -> list[Group]:
+    """Groups by something the first unit belongs to; `-` where nobody came."""
+    names: list[str] = []
+    codes: dict[str, int] = {}
+    table = []
+    for unit in rows.view.units:
+        name = of_unit.get(unit, UNKNOWN)
+        if name not in codes:
+            codes[name] = len(names)
+            names.append(name)
+        table.append(codes[name])
+    if len(rows.counted) == 0:
+        return []
+    return rows.groups(np.array(table, np.int64)[rows.counted["unit"]], names)
+
+
+def _units(stands: Standing, region: Region) -> list[UnitRow]:
+    found = []
+    for unit_id, use in stands.units.items():
+        spec = region.units.get(unit_id)
+        if use.duty_s > 0 or use.jobs:
+            found.append(
+                UnitRow(
+                    unit_id,
+                    spec.unit_type if spec else UNKNOWN,
+                    spec.agency if spec else UNKNOWN,
+                    spec.home_post if spec else UNKNOWN,
+                    use.duty_s, use.busy_s, use.out_s, use.jobs, use.moves, use.uhu,
+                )
+            )  # fmt: skip
+    return found
+
+
+def _hospitals(view: View, region: Region) -> list[HospitalRow]:
+    _, rows = view.window(view.offloads, OFFLOAD)
+    found = []
+    for code in np.unique(rows["hospital"]).tolist():
+        times_s = np.sort(rows["offload_s"][rows["hospital"] == code])
+        name = view.hospitals[code]
+        known = region.hospitals.get(name)
+        found.append(HospitalRow(name, known.name if known else name, len(times_s), quantiles_of(times_s)))
+    found.sort(key=lambda h: (-h.handed_over, h.code))
+    return found
+
+
+def _dismissed(view: View) -> list[tuple[str, int]]:
+    _, calls = view.window(view.calls, CALL)
+    n = np.bincount(calls["dismissed"][calls["dismissed"] >= 0], minlength=len(view.dismissals))
+    order = np.argsort(-n, kind="stable")[:DISMISSALS_LISTED_MAX]
+    return [(view.dismissals[c], int(n[c])) for c in order.tolist() if n[c]]
+
+
+def _demand(past: View) -> Demand:
+    """Emergencies of every priority by day, from the first day on record; duplicates are one emergency."""
+    _, rows = past.window(past.rows, ROW)
+    rows = rows[rows["why"] != (past.whys.index("duplicate") if "duplicate" in past.whys else -1)]
+    if len(rows) == 0:
+        return demand(FIRST_DAY, [])
+    first = int(rows["day"].min())
+    shift = timedelta(hours=past.utc_offset_h)
+    last = ((past.until + shift).date() - FIRST_DAY).days - 1
+    counts = np.bincount(rows["day"] - first, minlength=last - first + 1)
+    return demand(FIRST_DAY + timedelta(days=first), [int(n) for n in counts])
+
+
+def answer(call: Call, kept: Kept, headers: dict[str, str] | None = None) -> web.Response:
+    """The kept bytes, packed when the reader can unpack them."""
+    more = {"Vary": "Accept-Encoding", **(headers or {})}
+    if "gzip" in call.request.headers.get("Accept-Encoding", ""):
+        return web.Response(
+            body=kept.packed, content_type="application/json", headers={**more, "Content-Encoding": "gzip"}
         )
-
-    def _counted(self, now: datetime, since: datetime, until: datetime) -> list[Outcome]:
-        return [r for r in self.fold.outcomes(now, since, until) if r.verdict != "left_out"]
+    return web.Response(body=kept.body, content_type="application/json", headers=more)
 
 
-def _midnight(at: datetime) -> datetime:
-    return at.replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-def _share(rows: list[Outcome]) -> Share:
-    return share(sum(r.verdict == "on_time" for r in rows), len(rows))
-
-
-def as_csv(public: PublicFigures) -> str:
-    """The same figures as a table: one row a period, day and kecamatan; blank cells are blanked numbers."""
-    out = io.StringIO()
-    table = csv.writer(out, lineterminator="\n")
-    table.writerow(["table", "key", "name", "n", "within_target", "share", "p50_s", "p90_s"])
-    for p in public.periods:
-        h = p.headline
-        table.writerow(
-            ["period", p.period, "", h.n, h.within, _cell(h.share), _cell(p.response.p50), _cell(p.response.p90)]
-        )
-    for d in public.days:
-        table.writerow(["day", d.day, "", _cell(d.n), "", _cell(d.share), "", ""])
-    for z in public.zones:
-        table.writerow(["zone", z.code, z.name, _cell(z.n), _cell(z.within), _cell(z.share), "", _cell(z.p90_s)])
-    return out.getvalue()
-
-
-def _cell(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
+SHIFT_NAMES = tuple(name for name, _, _ in SHIFTS)
 
 
 def routes(boards: Boards) -> list[Route]:
-    """Routes of the managers' board and of the public page."""
+    """The route of the managers' board."""
 
     async def board(call: Call) -> web.StreamResponse:
-        return json(boards.board(call.query.since, call.query.until, call.services.clock.now()))
-
-    async def public(call: Call) -> web.StreamResponse:
-        return json(boards.public(call.services.clock.now()), headers={"Cache-Control": PUBLIC_CACHE})
-
-    async def table(call: Call) -> web.StreamResponse:
-        text = as_csv(boards.public(call.services.clock.now()))
-        return web.Response(text=text, content_type="text/csv", headers={"Cache-Control": PUBLIC_CACHE})
+        query: BoardQuery = call.query
+        if query.shift and query.shift not in SHIFT_NAMES:
+            raise Problem("invalid_query", "shift", {"known": list(SHIFT_NAMES)})
+        now = call.services.clock.now()
+        return answer(call, await boards.board(query.since, query.until, query.slice(), now))
 
     return [
         Route(
@@ -213,23 +370,5 @@ def routes(boards: Boards) -> list[Route]:
             query=BoardQuery,
             answer=Board,
             tag="boards",
-        ),
-        Route(
-            "GET",
-            "/api/v1/public/figures",
-            public,
-            "The 7-minute promise as the public may see it.",
-            answer=PublicFigures,
-            tag="boards",
-            limit="public_read",
-        ),
-        Route(
-            "GET",
-            "/api/v1/public/figures.csv",
-            table,
-            "The same as a table.",
-            content="text/csv",
-            tag="boards",
-            limit="public_read",
-        ),
+        )
     ]

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from dashboards import boards
+from dashboards import boards, drill, public
 from dispatch.api.routes import Route
 from dispatch.region import Region
 from geo.places_pack import open_map
@@ -39,7 +39,10 @@ class Rooms:
         return hit.zone.kecamatan_code if hit is not None else None
 
     def routes(self) -> list[Route]:
+        board = boards.Boards(self.sla.ledger, self.region, self.sla.utilisation)
         return [
             *self.sla.routes(),
-            *boards.routes(boards.Boards(self.sla.fold, self.region, self.sla.attribution)),
+            *boards.routes(board),
+            *drill.routes(board),
+            *public.routes(board),
         ]

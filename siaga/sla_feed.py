@@ -25,6 +25,9 @@ LOOK_EVERY_S = 1.0
 """How soon a reload of the hub is noticed, and how long to wait for a database that is away."""
 EXPLAIN_EVERY_S = 0.5
 """Pause between two explanations through the engine, about 20 ms each: 4 % of one core after a restart, nothing later."""
+ROWS_SLICE = 20
+ROWS_EVERY_S = 1.0
+"""Rows of the boards' ledger written before others get a turn, and the pause once all are."""
 REPORTS_EVERY_S = 60.0
 """How often a due report is looked for."""
 
@@ -52,6 +55,7 @@ class SlaFeed:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._look_for_reloads(journal, hub))
             group.create_task(self._explain())
+            group.create_task(self._write_rows())
             group.create_task(self._write_reports())
 
     async def catch_up(self, journal: Journal, hub: Hub) -> None:
@@ -100,6 +104,12 @@ class SlaFeed:
             except Exception:  # one odd incident must not stop reports and the explanations of all others
                 log.exception("explanation failed")
             await asyncio.sleep(EXPLAIN_EVERY_S)
+
+    async def _write_rows(self) -> None:
+        """The boards' ledger, a millisecond at a time, so that no board finds a year of rows unwritten."""
+        while True:
+            more = self.room.ledger.refresh(self._now(), ROWS_SLICE)
+            await asyncio.sleep(0 if more else ROWS_EVERY_S)
 
     async def _write_reports(self) -> None:
         """Yesterday's and last month's report, each once, drawn in a thread."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +66,14 @@ def load_roads(folder: Path, region: Region, var: Path) -> RoadGraph:
         return graph
 
 
-def draw_year(region: Region, demand: Demand, villages: list[Village], years: float, seed: int) -> Calls:
-    """Emergencies of `years` years, ordered by time. Times are seconds since `EPOCH`, a first of January in UTC."""
+def draw_year(
+    region: Region, demand: Demand, villages: list[Village], years: float, seed: int, epoch: datetime = EPOCH,
+    answer_median_s: float = ANSWER_MEDIAN_S,
+) -> Calls:  # fmt: skip
+    """Emergencies of `years` years, ordered by time. Times are seconds since `epoch`, a midnight in UTC.
+
+    The same seed draws the same emergencies whatever `answer_median_s` is: only the ring-to-answer times stretch.
+    """
     rng = np.random.default_rng(seed)
     columns: list[tuple[FloatArray, list[str], IntArray, FloatArray, np.ndarray, IntArray]] = []
     zone_codes = sorted(region.zones)
@@ -77,7 +83,7 @@ def draw_year(region: Region, demand: Demand, villages: list[Village], years: fl
         if n == 0:
             continue
         facts = region.kinds[kind]
-        t = _times(rng, demand, counted, region.utc_offset_h, n, years)
+        t = _times(rng, demand, counted, region.utc_offset_h, n, years, epoch)
         zone = rng.choice(len(zone_codes), n, p=_zone_weights(region, demand, counted, zone_codes)).astype(np.int64)
         transport = rng.random(n) < facts.transport_share
         scene_s = _scene_s(rng, counted, n)
@@ -92,7 +98,7 @@ def draw_year(region: Region, demand: Demand, villages: list[Village], years: fl
     zone = np.concatenate([c[5] for c in columns])[order]
     n = len(t)
     lon, lat = _places(rng, villages, [zone_codes[z] for z in zone.tolist()])
-    delay = rng.lognormal(math.log(ANSWER_MEDIAN_S), CALL_SPREAD, n) + rng.lognormal(
+    delay = rng.lognormal(math.log(answer_median_s), CALL_SPREAD, n) + rng.lognormal(
         math.log(ENTRY_MEDIAN_S), CALL_SPREAD, n
     )
     return Calls(
@@ -112,7 +118,8 @@ def draw_year(region: Region, demand: Demand, villages: list[Village], years: fl
 
 
 def _times(
-    rng: np.random.Generator, demand: Demand, counted: KindDemand, utc_offset_h: float, n: int, years: float
+    rng: np.random.Generator, demand: Demand, counted: KindDemand, utc_offset_h: float, n: int, years: float,
+    epoch: datetime,
 ) -> FloatArray:  # fmt: skip
     """Moments by month, weekday and local hour. Kinds without an hourly profile: half the city's profile, half a flat day."""
     hours = np.array(counted.hours or demand.hours or [1.0] * 24, np.float64)
@@ -122,12 +129,12 @@ def _times(
     months = np.array(counted.months or [1.0] * 12, np.float64)
     weekdays = np.array(demand.weekdays or [1.0] * 7, np.float64)
     days = max(1, round(365 * years))
-    dates = [EPOCH + timedelta(days=d) for d in range(days)]
+    dates = [epoch + timedelta(days=d) for d in range(days)]
     weight = np.array([months[d.month - 1] * weekdays[d.weekday()] for d in dates])
     day = rng.choice(days, n, p=weight / weight.sum())
     hour = rng.choice(24, n, p=hours)
     t: FloatArray = day * 86_400.0 + (hour + rng.random(n)) * 3_600.0 - utc_offset_h * 3_600.0
-    return np.where(t < 0.0, t + 86_400.0, t)  # the first morning hours of the first local day lie before EPOCH
+    return np.where(t < 0.0, t + 86_400.0, t)  # the first morning hours of the first local day lie before it
 
 
 def _zone_weights(region: Region, demand: Demand, counted: KindDemand, codes: list[str]) -> FloatArray:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -147,8 +147,11 @@ class World:
 
     def __init__(
         self, engine: Engine, net: Roads, calls: Calls, seed: int = 0, faults: Faults = NO_FAULTS,
-        give_up_s: float = GIVEN_UP_S,
+        give_up_s: float = GIVEN_UP_S, epoch: datetime = EPOCH, on_duty_h: Mapping[str, tuple[float, float]] | None = None,
     ) -> None:  # fmt: skip
+        """`epoch`: a midnight in UTC, when second 0 is. `on_duty_h`: units that are on duty only between these local hours."""
+        self.epoch = epoch
+        self.on_duty_h = dict(on_duty_h or {})
         self.engine = engine
         self.net = net
         self.fleet = engine.fleet
@@ -176,7 +179,7 @@ class World:
     # --- time
 
     def at(self, t: float) -> datetime:
-        return EPOCH + timedelta(seconds=t)
+        return self.epoch + timedelta(seconds=t)
 
     def _later(self, t: float, what: str, subject: object) -> None:
         self._count += 1
@@ -190,7 +193,10 @@ class World:
             node, offroad_m, lon, lat = self._posts[spec.home_post]
             body = self.bodies[unit_id] = Body(unit_id, node, offroad_m, lon, lat, at_post=spec.home_post)
             self._tell_position(body, 0.0)
-            self._send(cmd.StartDuty(unit_id=unit_id, place=Place(lon, lat)), 0.0, Actor(role=CREW, name=unit_id))
+            if unit_id in self.on_duty_h:
+                self._plan_shifts(unit_id, until_s)
+            else:
+                self._send(cmd.StartDuty(unit_id=unit_id, place=Place(lon, lat)), 0.0, Actor(role=CREW, name=unit_id))
         for i, (t, delay) in enumerate(
             zip(self.calls.t_sec.tolist(), self.calls.dispatch_delay_s.tolist(), strict=True)
         ):
@@ -199,7 +205,7 @@ class World:
         wakes = 0
         while self._queue or self._unsent or self.engine.state.open_ids:
             due = self.engine.next_deadline()
-            due_t = (due - EPOCH).total_seconds() if due is not None else math.inf
+            due_t = (due - self.epoch).total_seconds() if due is not None else math.inf
             next_t = self._queue[0][0] if self._queue else math.inf
             if due_t < next_t:
                 if due_t > until_s:
@@ -221,6 +227,17 @@ class World:
         self.log.moves = sum(b.moves for b in self.bodies.values())
         self.log.ended_s = self._now
         return self.log
+
+    def _plan_shifts(self, unit_id: str, until_s: float) -> None:
+        """Every local day from the first hour to the second; over midnight when they are the other way round."""
+        start_h, end_h = self.on_duty_h[unit_id]
+        length_s = ((end_h - start_h) % 24.0 or 24.0) * 3600.0
+        start = ((start_h - self.region.utc_offset_h) % 24.0) * 3600.0 - 86_400.0
+        while start < until_s:
+            if start + length_s > 0.0:
+                self._later(max(0.0, start), "duty_on", unit_id)
+                self._later(start + length_s, "duty_off", unit_id)
+            start += 86_400.0
 
     # --- talking to the engine
 
@@ -538,6 +555,28 @@ class World:
         node, offroad_m, lon, lat = self._posts[post]
         body.at_post = post
         self._halt(body, node, offroad_m, lon, lat, t)
+
+    def _on_duty_on(self, t: float, unit_id: str) -> None:
+        """A shift begins at the home post."""
+        body = self.bodies[unit_id]
+        post = self.region.units[unit_id].home_post
+        node, offroad_m, lon, lat = self._posts[post]
+        body.task += 1
+        body.at_post = post
+        self._halt(body, node, offroad_m, lon, lat, t)
+        self._fix_all(t)
+        self._send(cmd.StartDuty(unit_id=unit_id, place=Place(lon, lat)), t, self._crew(unit_id))
+
+    def _on_duty_off(self, t: float, unit_id: str) -> None:
+        """A shift ends once its last job is done."""
+        if self.bodies[unit_id].assignment_id is not None:
+            self._later(t + 60.0, "duty_off", unit_id)
+            return
+        self._fix_all(t)
+        self._send(cmd.EndDuty(unit_id=unit_id), t, self._crew(unit_id))
+        body = self.bodies[unit_id]
+        body.task += 1
+        body.trip = None
 
     def _on_decline(self, t: float, subject: tuple[str, int]) -> None:
         body = self._mine(subject)

@@ -21,7 +21,7 @@ from sla.groups import Group, group, local
 from sla.live import SlaFold, Summary
 from sla.outcome import Outcome
 from sla.statistics import quantiles
-from sla.utilisation import ALL, UnitUse, Utilisation, ZeroWindow
+from sla.utilisation import UnitUse, Utilisation, ZeroWindow
 from sla.warnings import WarningFigures, warning_figures
 
 LATE_LISTED_MAX = 500  # a bad month of one city; the CSV has all
@@ -71,6 +71,7 @@ class Figures(msgspec.Struct, frozen=True):
     recalled: int
     """Of these, called back on the way: each cost a crew a start for nothing."""
     units: dict[str, UnitUse]
+    """Spent inside the period, by unit."""
     zero_windows: list[ZeroWindow]
     zero_s: float
     corrections: list[Noted]
@@ -111,8 +112,8 @@ def figures(
         late = msgspec.structs.replace(late, causes=[], by_post={}, by_hour={}, by_zone={})
         summary = msgspec.structs.replace(summary, excluded_ids={}, open=[], worst_zone=None, worst_zone_share=None)
         days, p90_days = [], []
-    use = {} if utilisation is None else utilisation.use(now)
-    windows = [] if utilisation is None else _windows(utilisation, since, until, now)
+    use = {} if utilisation is None else utilisation.use_between(since, until, now)
+    windows = [] if utilisation is None else fleet_windows(utilisation, since, until, now)
     # without a position in the city the approximate flag has nothing to be about
     return Figures(
         region=timeline.region or (region.code if region is not None else ""),
@@ -145,13 +146,9 @@ def figures(
     )
 
 
-def _windows(utilisation: Utilisation, since: datetime, until: datetime, now: datetime) -> list[ZeroWindow]:
+def fleet_windows(utilisation: Utilisation, since: datetime, until: datetime, now: datetime) -> list[ZeroWindow]:
     """Windows of the whole fleet that began in the period, longest first."""
-    found = [
-        w
-        for w in utilisation.zero_windows(now)
-        if w.group == ALL and not w.nobody_on_duty and since <= w.began_at < until
-    ]
+    found = [w for w in utilisation.fleet_windows(now) if not w.nobody_on_duty and since <= w.began_at < until]
     found.sort(key=lambda w: w.began_at - (w.ended_at or now))
     return found
 

@@ -9,6 +9,7 @@ Rows of ended cases are kept and only rebuilt when an event touches them, so a s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import msgspec
@@ -98,6 +99,8 @@ class SlaFold:
     ) -> None:
         self.timeline = Timeline(first_seq, transport_units)
         self._rows: dict[str, tuple[int, Outcome]] = {}
+        self.watch: Callable[[Entry], None] | None = None
+        """Told of each line after it has been folded."""
 
     @classmethod
     def of(cls, region: Region, first_seq: int | None = SEQ_FIRST) -> SlaFold:
@@ -111,6 +114,8 @@ class SlaFold:
 
     def apply(self, entry: Entry) -> None:
         self.timeline.apply(entry)
+        if self.watch is not None:
+            self.watch(entry)
 
     def outcomes(
         self, now: datetime | None, since: datetime | None = None, until: datetime | None = None

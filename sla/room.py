@@ -19,6 +19,7 @@ from dispatch.region import Region
 from geo.router import Router
 from sla import api
 from sla.attribution import Attribution
+from sla.columns import Ledger
 from sla.live import SlaFold
 from sla.metrics import SlaMetrics
 from sla.schedule import Reporter
@@ -33,6 +34,8 @@ class SlaRoom:
         self.utilisation = Utilisation.of(region)
         self.attribution = Attribution(region, router)
         self.metrics = SlaMetrics(self.fold, region.code, now, self.utilisation)
+        self.ledger = Ledger(self.fold, region, self.attribution)
+        self.fold.watch = self.ledger.mark
         self.reporter = Reporter(self.fold, region, reports, self.utilisation, self.attribution)
         self.region = region
         self._closed: deque[str] = deque()
@@ -43,6 +46,7 @@ class SlaRoom:
         self._again = True
         self._closed.clear()
         self.fold.begin_again()
+        self.ledger.begin_again()
         self.utilisation.begin_again()
 
     def resume(self) -> None:
@@ -68,6 +72,7 @@ class SlaRoom:
         while self._closed:
             case = self.fold.timeline.cases.get(self._closed.popleft())
             if case is not None and self.attribution.explain(case, self.fold.timeline, now) is not None:
+                self.ledger.mark_case(case.incident_id)
                 return True
         return False
 

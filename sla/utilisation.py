@@ -7,8 +7,9 @@ units on duty and not one of them available; time with nobody on duty at all is 
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -18,6 +19,9 @@ from dispatch.region import Region
 
 ALL = "all"
 SECOND = timedelta(seconds=1)
+DAY = timedelta(days=1)
+MOMENT = timedelta(microseconds=1)
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 WINDOWS_MAX = 100_000  # a decade with 27 windows a day; beyond that only the sums are kept
 
 
@@ -31,6 +35,9 @@ class UnitUse(msgspec.Struct):
     @property
     def uhu(self) -> float | None:
         return self.busy_s / self.duty_s if self.duty_s > 0 else None
+
+
+NOTHING = UnitUse()
 
 
 class ZeroWindow(msgspec.Struct, frozen=True):
@@ -56,7 +63,8 @@ class _Unit:
 class Utilisation:
     """`groups`: the groups of each unit beside `all`; units not in it belong to `all` only."""
 
-    def __init__(self, groups: Mapping[str, Iterable[str]] | None = None) -> None:
+    def __init__(self, groups: Mapping[str, Iterable[str]] | None = None, utc_offset_h: float = 7.0) -> None:
+        self._utc_offset_h = utc_offset_h
         self._groups = {} if groups is None else {unit: (ALL, *of) for unit, of in groups.items()}
         self.begin_again()
         self._handlers: dict[type[ev.Event], Callable[[Any, datetime], None]] = {
@@ -80,6 +88,10 @@ class Utilisation:
         self._zero_since: dict[str, tuple[datetime, bool]] = {}
         self._last_seq = 0
         self.windows: list[ZeroWindow] = []
+        self._fleet_windows: list[ZeroWindow] = []
+        self._taken_at: list[datetime] = []
+        self._taken: list[dict[str, UnitUse]] = []
+        self._next_midnight = LONG_AGO
         self.zero_s: dict[str, float] = {}
 
     @classmethod
@@ -89,19 +101,67 @@ class Utilisation:
         for unit in region.units.values():
             kind = region.unit_types[unit.unit_type]
             groups[unit.unit_id] = (unit.unit_type, *sorted(f"cap:{c}" for c in kind.capabilities))
-        return cls(groups)
+        return cls(groups, region.utc_offset_h)
 
     def apply(self, entry: ev.Entry) -> None:
         if entry.seq <= self._last_seq:
             return
         self._last_seq = entry.seq
+        if entry.at >= self._next_midnight:
+            self._take_stock(entry.at)
         handler = self._handlers.get(type(entry.event))
         if handler is not None:
             handler(entry.event, entry.at)
 
+    def _take_stock(self, at: datetime) -> None:
+        """Write down what every unit had spent by each midnight passed since the last line."""
+        midnight = self._midnight(at)
+        first = midnight if self._next_midnight == LONG_AGO else self._next_midnight
+        while first <= midnight:
+            self._taken_at.append(first)
+            self._taken.append(self.use(first))
+            first += DAY
+        self._next_midnight = first
+
     def use(self, now: datetime) -> dict[str, UnitUse]:
         """Per unit up to `now`, running spells included."""
         return {name: self._spent(unit, now) for name, unit in sorted(self._units.items())}
+
+    def use_between(self, since: datetime, until: datetime, now: datetime) -> dict[str, UnitUse]:
+        """Per unit inside [since, until), both rounded down to local midnights (`until` up): what the nightly stock-taking knows."""
+        end = min(self._midnight(until - MOMENT) + DAY, now)
+        after, before = self._stock(end, now), self._stock(self._midnight(since), now)
+        found = {}
+        for name, use in after.items():
+            was = before.get(name, NOTHING)
+            found[name] = UnitUse(
+                use.duty_s - was.duty_s,
+                use.busy_s - was.busy_s,
+                use.out_s - was.out_s,
+                use.jobs - was.jobs,
+                use.moves - was.moves,
+            )
+        return found
+
+    def fleet_windows(self, now: datetime) -> list[ZeroWindow]:
+        """`zero_windows` of the whole fleet only."""
+        began = self._zero_since.get(ALL)
+        running = [] if began is None or began[0] > now else [ZeroWindow(ALL, began[0], None, began[1])]
+        return [*self._fleet_windows, *running]
+
+    def _stock(self, at: datetime, now: datetime) -> dict[str, UnitUse]:
+        """What each unit had spent up to `at`: from the last stock-taking not after it, or as of now."""
+        index = bisect.bisect_right(self._taken_at, at)
+        if index == 0:
+            return {}  # before the first line
+        if self._taken_at[index - 1] == at or index < len(self._taken_at):
+            return self._taken[index - 1]
+        return self.use(min(at, now))  # nothing was recorded after `at`, or it is now: running spells go on
+
+    def _midnight(self, at: datetime) -> datetime:
+        """The local midnight at or before `at`."""
+        here = at + timedelta(hours=self._utc_offset_h)
+        return here.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(hours=self._utc_offset_h)
 
     def zero_windows(self, now: datetime) -> list[ZeroWindow]:
         """Finished windows and, last, those that still run."""
@@ -167,6 +227,8 @@ class Utilisation:
                     self.zero_s[group] = self.zero_s.get(group, 0.0) + (at - began[0]) / SECOND
                 if len(self.windows) < WINDOWS_MAX:
                     self.windows.append(ZeroWindow(group, began[0], at, began[1]))
+                if group == ALL and len(self._fleet_windows) < WINDOWS_MAX:
+                    self._fleet_windows.append(ZeroWindow(group, began[0], at, began[1]))
             began = None
         if zero and began is None:
             self._zero_since[group] = (at, nobody)

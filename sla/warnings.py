@@ -42,7 +42,6 @@ def warning_figures(
 ) -> WarningFigures:
     """Over the counted emergencies first rung in [since, until)."""
     late = late_warned = hopeless = warned = acted_on = 0
-    lead = timedelta(seconds=lead_s)
     for case in timeline.cases.values():
         if not in_window(case, since, until):
             continue
@@ -50,15 +49,13 @@ def warning_figures(
         start = case.first_ring_at()
         if verdict is Verdict.LEFT_OUT or start is None:
             continue
-        latest = start + TARGET - lead
-        warnings = [at for member in case.cluster() for at, _, _ in member.risks if at <= latest]
-        warned += bool(warnings)
-        if warnings and _sent_after(case, min(warnings)):
-            acted_on += 1
+        was_warned, was_acted_on, was_hopeless = marks(case, start, lead_s)
+        warned += was_warned
+        acted_on += was_acted_on
         if verdict is Verdict.LATE:
             late += 1
-            late_warned += bool(warnings)
-            hopeless += case.opened_at is None or case.opened_at > latest
+            late_warned += was_warned
+            hopeless += was_hopeless
     return WarningFigures(
         lead_s,
         late,
@@ -70,6 +67,16 @@ def warning_figures(
         late_warned / (late - hopeless) if late > hopeless else None,
         late_warned / warned if warned else None,
     )
+
+
+def marks(case: Case, start: datetime | None, lead_s: float = LEAD_S) -> tuple[bool, bool, bool]:
+    """(warned in time, a further unit sent after that, too late to warn of) of one emergency; all False without a ring."""
+    if start is None:
+        return False, False, False
+    latest = start + TARGET - timedelta(seconds=lead_s)
+    warnings = [at for member in case.cluster() for at, _, _ in member.risks if at <= latest]
+    acted = bool(warnings) and _sent_after(case, min(warnings))
+    return bool(warnings), acted, case.opened_at is None or case.opened_at > latest
 
 
 def _sent_after(case: Case, at: datetime) -> bool:

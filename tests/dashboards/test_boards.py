@@ -1,10 +1,12 @@
-"""The managers' board and the public figures, over drawn days."""
+"""The managers' board and the emergencies behind its numbers, over drawn days."""
 
 from __future__ import annotations
 
+import asyncio
 import csv
+import gzip
 import io
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,119 +14,236 @@ from typing import Any
 import msgspec
 import pytest
 from aiohttp import web
+from typer.testing import CliRunner
 
-from dashboards.boards import Board, BoardQuery, Boards, PublicFigures, as_csv, routes
+from dashboards import boards as boards_module
+from dashboards.boards import Board, BoardQuery, Boards
+from dashboards.boards import routes as board_routes
+from dashboards.drill import Drill, DrillQuery
+from dashboards.drill import routes as drill_routes
 from dispatch.api.problems import Problem
-from dispatch.api.routes import openapi
+from dispatch.api.routes import Route, openapi
 from dispatch.pack import load
-from sla.disclosure import SMALL_N
+from sla import source
+from sla.attribution import Attribution
+from sla.cli import app as sla_cli
+from sla.columns import Ledger
 from sla.live import SlaFold
+from sla.quick import Slice
 from sla.sample import START, journal
+from sla.utilisation import Utilisation
 
 PACK = Path(__file__).resolve().parents[2] / "regions" / "surabaya"
-DAYS = 34
+REGION = load(PACK)
+DAYS = 75
 NOW = START + timedelta(days=DAYS, hours=3)
+PERIOD = {"since": START, "until": NOW}
+
+
+def boards_of(days: float, seed: int = 5, a_day: float = 51.0) -> Boards:
+    fold = SlaFold.of(REGION)
+    utilisation = Utilisation.of(REGION)
+    ledger = Ledger(fold, REGION, Attribution(REGION, None))
+    fold.watch = ledger.mark
+    for entry in journal(days, seed=seed, a_day=a_day):
+        fold.apply(entry)
+        utilisation.apply(entry)
+    return Boards(ledger, REGION, utilisation)
 
 
 @pytest.fixture(scope="module")
 def boards() -> Boards:
-    region = load(PACK)
-    fold = SlaFold.of(region)
-    for entry in journal(DAYS, seed=5):
-        fold.apply(entry)
-    return Boards(fold, region)
+    return boards_of(DAYS)
 
 
-async def ask(boards: Boards, path: str, query: Any = None) -> web.Response:
-    route = next(r for r in routes(boards) if r.path == path)
-    services = SimpleNamespace(clock=SimpleNamespace(now=lambda: NOW))
-    answer = await route.handler(SimpleNamespace(services=services, query=query))  # type: ignore[arg-type]
+async def ask(table: list[Route], path: str, query: Any = None, now: datetime = NOW, **headers: str) -> web.Response:
+    route = next(r for r in table if r.path == path)
+    services = SimpleNamespace(clock=SimpleNamespace(now=lambda: now))
+    request = SimpleNamespace(headers=headers)
+    answer = await route.handler(SimpleNamespace(services=services, query=query, request=request))  # type: ignore[arg-type]
     assert isinstance(answer, web.Response)
     return answer
 
 
-async def test_the_board_says_the_same_as_the_one_definition(boards: Boards) -> None:
-    """The headline is `SlaFold.headline` to the digit, and every cause and phase has its names."""
-    answer = await ask(boards, "/api/v1/board", BoardQuery(START, NOW))
+async def board_of(boards: Boards, **query: Any) -> Board:
+    answer = await ask(board_routes(boards), "/api/v1/board", BoardQuery(**{**PERIOD, **query}))
     assert isinstance(answer.body, bytes)
-    board = msgspec.json.decode(answer.body, type=Board)
-    assert board.figures.summary.headline == boards.fold.headline(NOW, START, NOW)
-    assert board.figures.summary.headline.n > 100
+    return msgspec.json.decode(answer.body, type=Board)
+
+
+async def drill_of(boards: Boards, **query: Any) -> Drill:
+    answer = await ask(drill_routes(boards), "/api/v1/board/incidents", DrillQuery(**{**PERIOD, **query}))
+    assert isinstance(answer.body, bytes)
+    return msgspec.json.decode(answer.body, type=Drill)
+
+
+async def test_the_board_says_what_the_command_line_says(boards: Boards, tmp_path: Path) -> None:
+    """`siaga sla figure --json` over the same journal and days: every figure, to the digit."""
+    file = tmp_path / "journal.jsonl.gz"
+    source.write_file(list(journal(DAYS, seed=5)), file)
+    command = ["figure", "--from", "2026-01-05", "--to", "2026-02-03", "--json", "--journal", str(file)]
+    told = CliRunner().invoke(sla_cli, [*command, "--region", str(PACK), "--var", str(tmp_path)])
+    assert told.exit_code == 0, told.output
+    said = msgspec.json.decode(told.stdout[told.stdout.index("{") :])
+    offset = timedelta(hours=REGION.utc_offset_h)
+    since = datetime(2026, 1, 5, tzinfo=UTC) - offset
+    board = await board_of(boards, since=since, until=since + timedelta(days=30))
+    shown = msgspec.to_builtins(board.figures.summary)
+    assert said["headline"]["n"] > 500
+    for name in set(said) - {"at", "open"}:  # when it was asked, and what is open now, differ by nature
+        assert shown[name] == said[name], name
+
+
+async def test_every_code_of_the_board_has_its_names(boards: Boards) -> None:
+    board = await board_of(boards)
+    assert board.figures.summary.headline == boards.ledger.fold.headline(NOW, START, NOW)
     assert {c.code for c in board.figures.late.causes if c.decisive} <= set(board.cause_names)
     assert {p.name for p in board.figures.summary.phases} <= set(board.phase_names)
 
 
+async def test_parts_of_the_board_sum_to_its_headline(boards: Boards) -> None:
+    """Heat map, posts, agencies and zones hold every counted emergency once."""
+    board = await board_of(boards)
+    n = board.figures.summary.headline.n
+    assert sum(cell.n for day in board.heat for cell in day) == n
+    assert sum(g.share.n for g in board.posts) == n
+    assert sum(g.share.n for g in board.agencies) == n
+    assert sum(z.n or 0 for z in board.figures.zones) == n
+    assert sum(z.late for z in board.zones) == board.figures.late.late
+    assert all(u.duty_s > 0 for u in board.units)
+
+
+async def test_filters_narrow_the_board(boards: Boards) -> None:
+    """By kind, kecamatan and shift; three shifts make the whole."""
+    whole = await board_of(boards)
+    medical = await board_of(boards, kind="medis")
+    assert 0 < medical.figures.summary.headline.n < whole.figures.summary.headline.n
+    assert {g.key for g in medical.figures.groups["kind"]} == {"medis"}
+    shifts = [await board_of(boards, shift=s) for s in ("pagi", "sore", "malam")]
+    assert sum(b.figures.summary.headline.n for b in shifts) == whole.figures.summary.headline.n
+    with pytest.raises(Problem, match="invalid_query"):
+        await board_of(boards, shift="tengah malam")
+
+
+async def test_long_periods_are_charted_by_month(boards: Boards) -> None:
+    """Four years of days would be a grey smear; the months hold the same emergencies."""
+    board = await board_of(boards, since=START - timedelta(days=1000))
+    assert board.step == "month"
+    assert sum(p.n for p in board.figures.days) == board.figures.summary.headline.n
+
+
+async def test_empty_and_future_periods_show_no_figure(boards: Boards) -> None:
+    """No share rather than 0 or 100 %."""
+    for since in (START - timedelta(days=400), NOW + timedelta(days=10)):
+        board = await board_of(boards, since=since, until=since + timedelta(days=5))
+        assert board.figures.summary.headline.share is None
+        assert board.figures.summary.headline.n == 0
+
+
 async def test_an_impossible_period_is_refused(boards: Boards) -> None:
-    """The wrong way round, and more than ten years."""
+    """The wrong way round, and more than ten years; for the board and for what is behind it."""
     for since, until in ((NOW, START), (START - timedelta(days=4000), NOW)):
         with pytest.raises(Problem, match="invalid_query"):
-            await ask(boards, "/api/v1/board", BoardQuery(since, until))
+            await board_of(boards, since=since, until=until)
+        with pytest.raises(Problem, match="invalid_query"):
+            await drill_of(boards, since=since, until=until)
 
 
-def test_the_public_sees_whole_days_only(boards: Boards) -> None:
-    """Every period ends at last midnight, so that reloading the page shows no single emergency arrive."""
-    public = boards.public(NOW)
-    for period in public.periods:
-        assert period.until <= NOW
-        assert (period.until + timedelta(hours=7)).hour == 0
-        assert period.until - period.since >= timedelta(days=1)
+async def test_the_forecast_covers_what_it_says_it_covers(boards: Boards) -> None:
+    """Drawn days are Poisson by hour, so most of the checked days must lie inside."""
+    board = await board_of(boards)
+    assert len(board.demand.ahead) == 14
+    assert board.demand.ahead[0].day > board.demand.past[-1][0]
+    assert board.demand.checked > 0
+    assert board.demand.inside / board.demand.checked >= 0.85
+    for day in board.demand.ahead:
+        assert day.low < day.expected < day.high
 
 
-def test_two_pages_of_one_month_cannot_be_subtracted_by_kecamatan(boards: Boards) -> None:
-    """The kecamatan table is about one whole calendar month: it is the same all through the next."""
-    later = Boards(boards.fold, boards.region)
-    first, second = boards.public(NOW), later.public(NOW + timedelta(days=1))
-    assert first.month == second.month
-    assert first.zones == second.zones
+async def test_a_room_full_of_managers_costs_one_computation(boards: Boards, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thirty questions at once, and again within ten seconds, are answered from one board; later it is made again."""
+    made = []
+    monkeypatch.setattr(boards_module, "make_board", lambda *_: made.append(1) or {"made": len(made)})
+    later = NOW + timedelta(days=1)
+    answers = await asyncio.gather(*(boards.board(START, NOW, Slice(kind="laka"), later) for _ in range(30)))
+    assert len({id(a) for a in answers}) == 1
+    assert await boards.board(START, NOW, Slice(kind="laka"), later + timedelta(seconds=9)) is answers[0]
+    assert len(made) == 1
+    await boards.board(START, NOW, Slice(kind="laka"), later + timedelta(seconds=11))
+    assert len(made) == 2
 
 
-def test_no_small_number_is_shown_or_can_be_computed(boards: Boards) -> None:
-    """Counts of one to four are blank; a single blank would be the difference to a printed total, so it is never alone."""
-    public = boards.public(NOW)
-    assert public.zones
-    shown = [z for z in public.zones if z.n is not None]
-    for zone in shown:
-        assert zone.within is not None
-        assert zone.n is not None
-        for count in (zone.n, zone.within, zone.n - zone.within):
-            assert count == 0 or count >= SMALL_N
-    assert len(public.zones) - len(shown) != 1
-    for day in public.days:
-        assert day.n is None or day.n >= SMALL_N
+async def test_packed_and_plain_answers_are_the_same(boards: Boards) -> None:
+    query = BoardQuery(**PERIOD)
+    plain = await ask(board_routes(boards), "/api/v1/board", query)
+    packed = await ask(board_routes(boards), "/api/v1/board", query, **{"Accept-Encoding": "gzip, br"})
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert isinstance(packed.body, bytes)
+    assert gzip.decompress(packed.body) == plain.body
 
 
-def test_the_public_answer_names_no_incident_unit_or_open_emergency(boards: Boards) -> None:
-    """Nothing that looks like an id of ours leaves with it."""
-    text = msgspec.json.encode(boards.public(NOW)).decode()
-    case = next(iter(boards.fold.timeline.cases))
-    assert case not in text
-    for word in ("incident", "unit", "open", "excluded_ids"):
-        assert word not in PublicFigures.__struct_fields__
-        assert f'"{word}"' not in text
+async def test_every_number_leads_to_exactly_its_emergencies(boards: Boards) -> None:
+    """Headline, late by cause, a heat cell, a kecamatan, a unit, what was left out."""
+    board = await board_of(boards)
+    summary = board.figures.summary
+    assert (await drill_of(boards, verdict="counted")).n == summary.headline.n
+    assert (await drill_of(boards, verdict="late")).n == board.figures.late.late
+    for cause in board.figures.late.causes:
+        assert (await drill_of(boards, cause=cause.code)).n == cause.decisive
+    for why, n in summary.excluded.items():
+        assert (await drill_of(boards, why=why)).n == n
+    zone = max(board.figures.zones, key=lambda z: z.n or 0)
+    assert (await drill_of(boards, verdict="counted", zone=zone.code)).n == zone.n
+    assert (await drill_of(boards, verdict="counted", weekday=3, hour=17)).n == board.heat[2][17].n
+    day = board.figures.days[10]
+    assert (await drill_of(boards, verdict="counted", day=day.label)).n == day.n
+    unit = board.figures.groups["unit"][0]
+    assert (await drill_of(boards, verdict="counted", unit=unit.key)).n == unit.share.n
 
 
-def test_the_table_holds_the_same_figures(boards: Boards) -> None:
-    """CSV and JSON agree, and blanked cells are empty."""
-    public = boards.public(NOW)
-    rows = list(csv.DictReader(io.StringIO(as_csv(public))))
-    month = next(r for r in rows if r["table"] == "period" and r["key"] == "month")
-    assert int(month["n"]) == next(p for p in public.periods if p.period == "month").headline.n
-    assert sum(r["table"] == "zone" and r["n"] == "" for r in rows) == sum(z.n is None for z in public.zones)
+async def test_the_list_pages_through_all_slowest_first(boards: Boards) -> None:
+    """Pages do not overlap; who was never reached stands before the slowest."""
+    first = await drill_of(boards, verdict="late", order="slowest", limit=40)
+    second = await drill_of(boards, verdict="late", order="slowest", limit=40, offset=40)
+    times = [float("inf") if r.response_s is None else r.response_s for r in (*first.rows, *second.rows)]
+    assert times == sorted(times, reverse=True)
+    assert not {r.incident_id for r in first.rows} & {r.incident_id for r in second.rows}
+    assert all(r.sentence_id for r in first.rows)
+    assert (await drill_of(boards, verdict="late", offset=10_000_000)).rows == []
 
 
-def test_a_room_full_of_managers_costs_one_computation(boards: Boards) -> None:
-    """The same question within ten seconds gets the same object; later it is computed again."""
-    first = boards.board(START, NOW, NOW)
-    assert boards.board(START, NOW, NOW + timedelta(seconds=9)) is first
-    assert boards.board(START, NOW, NOW + timedelta(seconds=11)) is not first
+async def test_the_list_names_no_caller(boards: Boards) -> None:
+    """No phone, name, address or position leaves with it, whatever the role."""
+    answer = await ask(drill_routes(boards), "/api/v1/board/incidents", DrillQuery(**PERIOD))
+    assert isinstance(answer.body, bytes)
+    row = msgspec.json.decode(answer.body)["rows"][0]
+    assert set(row) == {
+        "incident_id", "rang_at", "verdict", "why", "priority", "kind", "zone", "response_s", "first_unit", "cause",
+        "sentence_id", "sentence_en",
+    }  # fmt: skip
 
 
-def test_the_routes_are_documented(boards: Boards) -> None:
-    """They stand in the OpenAPI document, the public ones without a guard."""
-    table = routes(boards)
+async def test_the_table_holds_every_row_of_the_list(boards: Boards) -> None:
+    answer = await ask(drill_routes(boards), "/api/v1/board/incidents.csv", DrillQuery(**PERIOD, verdict="late"))
+    assert isinstance(answer.body, bytes)
+    rows = list(csv.DictReader(io.StringIO(answer.body.decode("utf-8-sig"))))
+    assert len(rows) == (await drill_of(boards, verdict="late")).n
+    assert {r["verdict"] for r in rows} == {"late"}
+
+
+@pytest.mark.parametrize("text", ["' OR 1=1 --", "../../etc/passwd", "\u202e", "<script>alert(1)</script>", "-", "~"])
+async def test_hostile_names_find_nothing_or_what_they_name(boards: Boards, text: str) -> None:
+    """A name is only ever compared."""
+    for field in ("kind", "zone", "unit", "why", "cause", "post"):
+        found = await drill_of(boards, **{field: text})
+        assert found.n == 0 or text == "-"
+
+
+def test_the_routes_are_documented_and_guarded(boards: Boards) -> None:
+    table = [*board_routes(boards), *drill_routes(boards)]
     assert set(openapi(table, {}, "0")["paths"]) == {
         "/api/v1/board",
-        "/api/v1/public/figures",
-        "/api/v1/public/figures.csv",
+        "/api/v1/board/incidents",
+        "/api/v1/board/incidents.csv",
     }
-    assert {r.path for r in table if not r.roles} == {"/api/v1/public/figures", "/api/v1/public/figures.csv"}
+    assert all(r.roles for r in table)

@@ -62,8 +62,6 @@ export interface Board {
       explained: number;
       causes: { code: string; decisive: number; would_save: number; present: number; seconds: number }[];
     };
-    late_list: { incident_id: string; response_s: number | null; sentence_id: string; sentence_en: string }[];
-    late_unlisted: number;
     calls: {
       presented: number;
       answered: number;
@@ -77,6 +75,34 @@ export interface Board {
     zero_s: number;
     corrections: unknown[];
   };
+  step: "day" | "month";
+  sliced: boolean;
+  /** [weekday, Monday first][local hour] */
+  heat: { n: number; within: number }[][];
+  posts: Group[];
+  agencies: Group[];
+  units: {
+    unit_id: string;
+    unit_type: string;
+    post: string;
+    duty_s: number;
+    busy_s: number;
+    out_s: number;
+    jobs: number;
+    moves: number;
+    uhu: number | null;
+  }[];
+  windows: number;
+  hospitals: { code: string; name: string; handed_over: number; offload: Quantiles }[];
+  dismissed: [string, number][];
+  demand: {
+    past: [string, number][];
+    ahead: { day: string; expected: number; low: number; high: number }[];
+    checked: number;
+    inside: number;
+  };
+  post_names: Record<string, string>;
+  agency_names: Record<string, string>;
   cause_names: Names;
   phase_names: Names;
   kind_names: Names;
