@@ -30,7 +30,7 @@ def test_every_part_of_the_board_is_there_and_has_a_table(windows: Windows) -> N
     """Also on a day without any emergency."""
     page = windows.staff("manager", "/dasbor")
     page.wait_for_selector(".card .figure")
-    for title in ("Jam dan hari", "Unit tersibuk", "Kru tertahan di rumah sakit", "Instansi dan pos"):
+    for title in ("Kapan terjadi", "Unit tersibuk", "Kru tertahan di rumah sakit", "Instansi dan pos"):
         expect(page.get_by_role("heading", name=title)).to_be_visible()
     expect(page.locator(".heat tbody tr")).to_have_count(7)
 
