@@ -197,7 +197,8 @@ def figures_of(view: View, of: Slice, stands: Standing) -> Figures:
     }
     late = _late(view, counted)
     known = counted["response_s"][~np.isnan(counted["response_s"])]
-    inside = {view.ids[p] for p in rows.places[rows.all["corrections"] > 0].tolist()}
+    noted = dict(stands.corrections)
+    corrected = [view.ids[p] for p in rows.places[rows.all["corrections"] > 0].tolist()]
     return Figures(
         region=stands.region_code,
         region_name=stands.region.name if stands.region is not None else stands.region_code,
@@ -225,7 +226,7 @@ def figures_of(view: View, of: Slice, stands: Standing) -> Figures:
         units=stands.units,
         zero_windows=stands.windows,
         zero_s=sum(((w.ended_at or stands.now) - w.began_at) / timedelta(seconds=1) for w in stands.windows),
-        corrections=[n for name, notes in stands.corrections if name in inside for n in notes],
+        corrections=[n for name in corrected for n in noted.get(name, ())],
     )
 
 
