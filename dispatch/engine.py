@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import heapq
-from collections import OrderedDict
+import math
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -37,7 +37,6 @@ from dispatch.nearby import Nearby
 from dispatch.policies.closest import Closest
 from dispatch.policies.view import Policy
 from dispatch.region import Plan, Region
-from geo.approach import Approach, approach_to
 from geo.nearest import RoadFleet
 from geo.router import LIGHTS, REGULAR, Router
 
@@ -49,12 +48,6 @@ HANDLERS: dict[type[co.Command], Handler] = {
     **cast("dict[type[co.Command], Handler]", conditions.HANDLERS),
 }
 
-BOUNDED_ASKS = 12
-"""Searches that stop at the k-th unit before a full sweep is worth keeping: about its price in bounded searches."""
-FEW = 12
-"""Units timed one by one (70 us each) rather than by a search that would not stop before the last of them."""
-APPROACHES_KEPT = 128
-"""Kept sweeps, the longest unused forgotten first: 430 kB each on a 54,000-node city."""
 MOVING_MPS = 3.0
 """Below a slow run a receiver's heading is noise."""
 ROUNDS_MAX = 64
@@ -94,8 +87,6 @@ class Engine:
         self._round_at: datetime | None = None
         self._relocate_at: datetime | None = None
         """Not before this is the next look at where free units stand."""
-        self._approaches: OrderedDict[tuple[str, str], tuple[Place, Approach | None, int]] = OrderedDict()
-        """Per incident and mode: where, the kept sweep towards it, and how often it was asked about."""
         self._resume()
 
     # --- what handlers and rounds ask
@@ -140,42 +131,6 @@ class Engine:
         """Ids of the open incidents around a place."""
         return [i for i in self._nearby.around(place.lon, place.lat, radius_m) if i in self.state.open_ids]
 
-    def travel_times(
-        self, incident_id: str, lon: float, lat: float, mode: str, k: int | None, members: list[str]
-    ) -> list[tuple[str, float]]:
-        """(unit_id, seconds) of those of `members` that reach the incident first, at least k of them, ascending.
-
-        The first questions about an incident are answered by the bounded search; one that is asked about again, or about
-        everybody, gets a sweep that is kept until it ends, moves or the road weights change.
-        """
-        key = (incident_id, mode)
-        place, kept, asked = self._approaches.pop(key, (None, None, 0))
-        where = self.state.incidents[incident_id].place
-        if place is not where or (kept is not None and not kept.current):
-            kept, asked = None, 0
-        if kept is None and (k is None or asked >= BOUNDED_ASKS):
-            kept = approach_to(self.fleet, lon, lat, mode)
-        self._approaches[key] = (where, kept, asked + 1)
-        if len(self._approaches) > APPROACHES_KEPT:
-            self._approaches.popitem(last=False)
-        if kept is not None:
-            return kept.etas(members)
-        if len(members) <= FEW and isinstance(self.fleet, RoadFleet) and k is not None and 2 * k > len(members):
-            return self._one_by_one(lon, lat, mode, members)
-        return self.fleet.nearest(lon, lat, k, mode, members)
-
-    def _one_by_one(self, lon: float, lat: float, mode: str, members: list[str]) -> list[tuple[str, float]]:
-        """A scarce capability's few units are spread over the city: a search from the incident would visit all of it."""
-        found = []
-        for unit_id in members:
-            position = self.state.units[unit_id].position
-            if position is not None:
-                eta_s = self.router.eta_s(position.lon, position.lat, lon, lat, mode)
-                if eta_s is not None:
-                    found.append((unit_id, eta_s))
-        found.sort(key=lambda unit: (unit[1], unit[0]))
-        return found
-
     def retry_later(self, incident_id: str, at: datetime, when: datetime) -> None:
         """Try an unfilled plan again then, whether or not anything has happened; a retry that is still to come stands."""
         to_come = self._retry_at.get(incident_id)
@@ -212,10 +167,9 @@ class Engine:
         """The event that sends a unit. `number` counts the assignments this decision makes for the incident, from 1."""
         if eta_s is None and unit.position is not None:
             mode = self.travel_mode(unit.mode, incident.priority)
-            travel_s = self.router.eta_s(
-                unit.position.lon, unit.position.lat, incident.place.lon, incident.place.lat, mode
-            )
-            if travel_s is not None:
+            where = incident.place
+            travel_s = float(self.fleet.seconds_to(where.lon, where.lat, mode, [unit.unit_id])[0])
+            if travel_s < math.inf:
                 eta_s = travel_s + planning.EngineView(self, at).turnout_s(unit)
         return ev.UnitAssigned(
             assignment_id=f"{incident.incident_id}/{incident.assigned_count + number}",

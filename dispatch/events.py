@@ -234,7 +234,7 @@ class Candidates(msgspec.Struct, frozen=True, omit_defaults=True):
     lat: list[float] = []
     fix_age_s: list[float | None] = []
     exact: int | None = None
-    """The nearest `exact` units are timed by road; those after them by straight line, as estimates. None = all by road."""
+    """The nearest `exact` units are timed by road; those after them, which no road leads to the scene, by straight line. None = all by road."""
 
 
 class UnitRecommended(Event, frozen=True, tag="unit_recommended"):

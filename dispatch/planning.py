@@ -10,12 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from dispatch import events as ev
 from dispatch import plans, prediction
 from dispatch.model import COMING_STATES, AssignmentState, Incident, Unit, UnitState
 from dispatch.policies.view import Arrival, Choice, Need
 from dispatch.region import PRE_ALERT, Region
-from geo.router import DETOUR_FACTOR, LIGHTS, STRAIGHT_LINE_SPEED_KMH, straight_line_m
+from geo.router import DETOUR_FACTOR, LIGHTS, STRAIGHT_LINE_SPEED_KMH, FloatArray, straight_line_m
 
 if TYPE_CHECKING:
     from dispatch.engine import Engine
@@ -43,6 +45,11 @@ _STAGES = {
     AssignmentState.AT_HOSPITAL: "hospital",
 }
 
+Pools = dict[str, tuple[list[str], FloatArray]]
+"""Unit ids and their turnout, seconds, by the mode they drive in."""
+S_PER_M = DETOUR_FACTOR * 3.6 / STRAIGHT_LINE_SPEED_KMH[LIGHTS]
+"""For a place no road leads to: the straight-line router's own pace."""
+
 
 class EngineView:
     """`policies.view.View` over an engine's present state. Made anew each round; computes lists once."""
@@ -54,6 +61,8 @@ class EngineView:
         self._coming: list[Need] | None = None
         self._free: list[str] | None = None
         self._turnouts: dict[str, float] = {}
+        self._free_pools: dict[tuple[str, ...], Pools] = {}
+        self._places: dict[str, tuple[float, float, float | None]] = {}
         self.hopeless: dict[str, list[str]] = {}
         """Places that no free unit can fill and for which none may be diverted: not worth a search now."""
         self._hour = engine.local_hour(at)
@@ -169,54 +178,66 @@ class EngineView:
         return kind.turnout_night_s if self._hour >= 22 or self._hour < 6 else kind.turnout_day_s
 
     def arrivals(self, need: Need, unit_ids: Sequence[str] | None = None, k: int | None = None) -> Sequence[Arrival]:
-        wanted = set(need.capabilities)
         without = self.excluded(need)
         if need.coming is not None:
             without -= {need.coming}  # it is asked about its own place, to be compared with the others
+        pools = self._pools(need.capabilities) if unit_ids is None else self._pool(unit_ids, need.capabilities)
+        found: list[tuple[float, str, float]] = []
+        members: list[str] = []
+        for mode, (ids, turnout_s) in pools.items():
+            if not without.isdisjoint(ids):
+                kept = [i for i, unit_id in enumerate(ids) if unit_id not in without]
+                ids, turnout_s = [ids[i] for i in kept], turnout_s[kept]
+            if ids:
+                members += ids
+                travel_mode = self._engine.travel_mode(mode, need.priority)
+                travel_s = self._engine.fleet.seconds_to(need.lon, need.lat, travel_mode, ids)
+                found += _soonest(ids, travel_s, turnout_s, k)
+        if not found:
+            return self._straight(need, members)[:k]
+        found.sort()
+        return [Arrival(unit_id, eta_s, turnout_s) for eta_s, unit_id, turnout_s in found[:k]]
+
+    def _pools(self, capabilities: tuple[str, ...]) -> Pools:
+        """The free units with one of these capabilities, sorted out once a round."""
+        pools = self._free_pools.get(capabilities)
+        if pools is None:
+            pools = self._free_pools[capabilities] = self._pool(self.free_units(), capabilities)
+        return pools
+
+    def _pool(self, unit_ids: Sequence[str], capabilities: tuple[str, ...]) -> Pools:
         units = self.units
-        turnout_s: dict[str, float] = {}
-        by_mode: dict[str, list[str]] = {}
-        for unit_id in self.free_units() if unit_ids is None else unit_ids:
+        by_mode: dict[str, tuple[list[str], list[float]]] = {}
+        for unit_id in unit_ids:
             unit = units[unit_id]
-            if unit_id not in without and not wanted.isdisjoint(unit.capabilities):
-                turnout_s[unit_id] = self.turnout_s(unit)
-                by_mode.setdefault(unit.mode, []).append(unit_id)
-        found: list[Arrival] = []
-        for mode, members in by_mode.items():
-            found += self._arrivals_by(self._engine.travel_mode(mode, need.priority), need, members, turnout_s, k)
-        found.sort(key=lambda arrival: (arrival.eta_s, arrival.unit_id))
-        return found if k is None else found[:k]
+            if not unit.capabilities.isdisjoint(capabilities):
+                ids, turnout_s = by_mode.setdefault(unit.mode, ([], []))
+                ids.append(unit_id)
+                turnout_s.append(self.turnout_s(unit))
+        return {mode: (ids, np.array(turnout_s)) for mode, (ids, turnout_s) in by_mode.items()}
 
-    def _arrivals_by(
-        self, mode: str, need: Need, members: list[str], turnout_s: dict[str, float], k: int | None
-    ) -> list[Arrival]:
-        """The k first of one travel mode, exactly. The road search orders by travel; a crew that is quicker to the wheel may
-        overtake the k-th from further out, so the search goes on until nobody outside it can.
-        """
-        least_s = min(turnout_s[u] for u in members)
-        reach = k
-        while True:
-            near = self._engine.travel_times(need.incident_id, need.lon, need.lat, mode, reach, members)
-            if not near:
-                return self._straight(need, members, turnout_s)
-            found = [Arrival(u, round(turnout_s[u] + t, 3), turnout_s[u]) for u, t in near]
-            if k is None or reach is None or len(near) != reach:
-                return found
-            found.sort(key=lambda arrival: (arrival.eta_s, arrival.unit_id))
-            if near[-1][1] + least_s >= found[k - 1].eta_s:
-                return found
-            reach *= 2
-
-    def _straight(self, need: Need, members: list[str], turnout_s: dict[str, float]) -> list[Arrival]:
+    def _straight(self, need: Need, members: list[str]) -> list[Arrival]:
         """Nobody gets there by road: who is nearest in a straight line, so that somebody goes and a person can judge."""
         found = []
         for unit_id in members:
-            position = self.units[unit_id].position
-            if position is not None:
-                metres = straight_line_m(position.lon, position.lat, need.lon, need.lat)
-                eta_s = round(turnout_s[unit_id] + S_PER_M * metres, 1)
-                found.append(Arrival(unit_id, eta_s, turnout_s[unit_id], by_road=False))
+            unit = self.units[unit_id]
+            if unit.position is not None:
+                metres = straight_line_m(unit.position.lon, unit.position.lat, need.lon, need.lat)
+                eta_s = round(self.turnout_s(unit) + S_PER_M * metres, 1)
+                found.append(Arrival(unit_id, eta_s, self.turnout_s(unit), by_road=False))
         found.sort(key=lambda arrival: (arrival.eta_s, arrival.unit_id))
+        return found
+
+    def place(self, unit_id: str) -> tuple[float, float, float | None]:
+        """(lon, lat, age in seconds) of a unit's last fix to a metre and a tenth, worked out once a round; zeros, None without."""
+        found = self._places.get(unit_id)
+        if found is None:
+            p = self.units[unit_id].position
+            if p is None:
+                found = (0.0, 0.0, None)
+            else:
+                found = (round(p.lon, 5), round(p.lat, 5), round((self.at - p.fixed_at).total_seconds(), 1))
+            self._places[unit_id] = found
         return found
 
     def busy_stage(self, unit_id: str) -> str | None:
@@ -238,6 +259,18 @@ class EngineView:
         if self.away(self.units[unit_id]):
             return self.region.limits.move_ups_per_duty
         return max(0, self.region.limits.move_ups_per_duty - self.units[unit_id].moves_today)
+
+
+def _soonest(
+    ids: list[str], travel_s: FloatArray, turnout_s: FloatArray, k: int | None
+) -> list[tuple[float, str, float]]:
+    """(eta, unit, turnout) of the units that get there, seconds to the millisecond; the k first, and those level with them."""
+    eta_s = np.round(travel_s + turnout_s, 3)
+    if k is not None and k < len(ids):
+        kept = np.flatnonzero((eta_s <= np.partition(eta_s, k - 1)[k - 1]) & (eta_s < np.inf))
+    else:
+        kept = np.flatnonzero(eta_s < np.inf)
+    return [(float(eta_s[i]), ids[i], float(turnout_s[i])) for i in kept.tolist()]
 
 
 def _urgency(need: Need) -> tuple[int, datetime, str]:
@@ -338,21 +371,17 @@ def recommend_unconfirmed(engine: Engine, at: datetime) -> list[ev.AnyEvent]:
 def _recommendation(
     engine: Engine, view: EngineView, need: Need, choice: Choice, taken: frozenset[str]
 ) -> ev.UnitRecommended:
-    """Every free capable unit with its figures: the nearest by road, exactly; those further out, which no search needs to
-    reach, by straight line and marked so. `limits.candidates_max` cuts the list short (simulations).
-    """
+    """Every free capable unit with its figures, exactly by road. `limits.candidates_max` cuts the list short (simulations)."""
     bound = engine.region.limits.candidates_max
-    arrivals = list(choice.candidates) or list(view.arrivals(need, k=CANDIDATES_EXACT))
+    arrivals = list(choice.candidates)
+    if bound is None or not arrivals:
+        known = {a.unit_id for a in arrivals}
+        arrivals += [a for a in view.arrivals(need, k=bound) if a.unit_id not in known]
     if all(a.unit_id != choice.unit_id for a in arrivals):
         arrivals.append(Arrival(choice.unit_id, choice.eta_s))
-        arrivals.sort(key=lambda a: (a.eta_s, a.unit_id))
-    exact = sum(a.by_road for a in arrivals)
-    if bound is None:
-        arrivals += _further(view, need, arrivals)
-    arrivals.sort(key=lambda a: a.unit_id != choice.unit_id)  # stable: the chosen one first, the rest by time
+    arrivals.sort(key=lambda a: (a.unit_id != choice.unit_id, a.eta_s, a.unit_id))
     left_s = (need.deadline_at - view.at).total_seconds()
-    units = engine.state.units
-    verdicts, lons, lats, ages = [], [], [], []
+    verdicts = []
     for arrival in arrivals:
         if arrival.unit_id == choice.unit_id:
             verdict = "chosen"
@@ -361,21 +390,17 @@ def _recommendation(
         else:
             verdict = "needed_elsewhere" if arrival.unit_id in taken else "coverage"
         verdicts.append(verdict)
-        position = units[arrival.unit_id].position
-        lons.append(round(position.lon, 5) if position is not None else 0.0)
-        lats.append(round(position.lat, 5) if position is not None else 0.0)
-        ages.append(round((view.at - position.fixed_at).total_seconds(), 1) if position is not None else None)
+    places = [view.place(a.unit_id) for a in arrivals]
+    eta_s = np.array([a.eta_s for a in arrivals])
     columns = ev.Candidates(
         unit_ids=[a.unit_id for a in arrivals],
-        eta_s=[round(a.eta_s, 1) for a in arrivals],
-        chance=[
-            prediction.chance_within(left_s, a.eta_s, prediction.spread_s(a.eta_s - a.turnout_s)) for a in arrivals
-        ],
+        eta_s=np.round(eta_s, 1).tolist(),
+        chance=prediction.chances_within(left_s, eta_s, eta_s - np.array([a.turnout_s for a in arrivals])),
         verdict=verdicts,
-        lon=lons,
-        lat=lats,
-        fix_age_s=ages,
-        exact=exact,
+        lon=[p[0] for p in places],
+        lat=[p[1] for p in places],
+        fix_age_s=[p[2] for p in places],
+        exact=sum(a.by_road for a in arrivals),
     )
     return ev.UnitRecommended(
         incident_id=need.incident_id,
@@ -386,43 +411,6 @@ def _recommendation(
         router=engine.router.name,
         approximate=engine.router.approximate,
     )
-
-
-CANDIDATES_EXACT = 8
-"""Candidates searched by road when a policy brings none of its own."""
-
-
-def _further(view: EngineView, need: Need, nearest: list[Arrival]) -> list[Arrival]:
-    """The free capable units beyond the searched ones: straight line times the detour seen on the searched ones, and never
-    nearer than the last of them.
-    """
-    units = view.units
-    known = {a.unit_id for a in nearest}
-    wanted = set(need.capabilities)
-    without = view.excluded(need)
-    straight_m, travel_s = 0.0, 0.0
-    for a in nearest:
-        position = units[a.unit_id].position
-        if position is not None:
-            straight_m += straight_line_m(position.lon, position.lat, need.lon, need.lat)
-            travel_s += a.eta_s - a.turnout_s
-    s_per_m = travel_s / straight_m if straight_m > 0.0 else S_PER_M
-    floor_s = nearest[-1].eta_s if nearest else 0.0
-    found = []
-    for unit_id in view.free_units():
-        unit = units[unit_id]
-        position = unit.position
-        if unit_id in known or unit_id in without or position is None or wanted.isdisjoint(unit.capabilities):
-            continue
-        turnout_s = view.turnout_s(unit)
-        estimate_s = turnout_s + s_per_m * straight_line_m(position.lon, position.lat, need.lon, need.lat)
-        found.append(Arrival(unit_id, max(floor_s, round(estimate_s, 1)), turnout_s))
-    found.sort(key=lambda a: (a.eta_s, a.unit_id))
-    return found
-
-
-S_PER_M = DETOUR_FACTOR * 3.6 / STRAIGHT_LINE_SPEED_KMH[LIGHTS]
-"""Without a searched unit to learn from: the straight-line router's own speed."""
 
 
 def relocate_round(engine: Engine, at: datetime) -> list[ev.AnyEvent]:

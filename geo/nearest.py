@@ -7,13 +7,14 @@ node when its position was snapped, or on both ends of an arc when the caller kn
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from geo import nearest_kernels as kernels
 from geo.grids import IntArray
+from geo.labels import AnchorLabels
 from geo.roads import OUTSIDE_M, Attachment, RoadGraph
 from geo.router import LIGHTS, Estimate, FloatArray, Mode, Rejected, SlotTable
 
@@ -38,6 +39,7 @@ class RoadFleet:
         self._turn = 0
         self.moves = 0
         """Counts placings and removals, so that whoever keeps travel times knows when they are old."""
+        self._labels: dict[Mode, AnchorLabels] = {}
         self._grow(8)
 
     def _grow(self, capacity: int) -> None:
@@ -155,12 +157,7 @@ class RoadFleet:
         owner = np.concatenate([np.arange(len(slots)), np.arange(len(slots))]).astype(np.int32)
         used = self._anchor_node[anchors] >= 0
         anchors, owner = anchors[used], owner[used]
-        lead_s = self._lead_m[anchors] * self.graph.offroad_s_per_m(mode)
-        on_arc = (self._lead_arc[anchors] >= 0) & (self._lead_share[anchors] > 0.0)
-        lead_s[on_arc] += (
-            self._lead_share[anchors[on_arc]] * self.graph.live.forward[mode][self._lead_arc[anchors[on_arc]]]
-        )
-        return [self._slots.ids[s] for s in slots], self._anchor_node[anchors], lead_s, owner
+        return [self._slots.ids[s] for s in slots], self._anchor_node[anchors], self._lead_s(mode)[anchors], owner
 
     def _lists(self) -> tuple[IntArray, IntArray, IntArray, IntArray, IntArray, IntArray]:
         """What linking and unlinking an anchor changes, in the order the kernels take it."""
@@ -188,6 +185,30 @@ class RoadFleet:
             self._lead_m[anchor] = 0.0
             self._lead_arc[anchor] = arc
             self._lead_share[anchor] = share
+
+    def seconds_to(self, lon: float, lat: float, mode: Mode, unit_ids: Sequence[str]) -> FloatArray:
+        """Seconds from each of these units to a point, same order, exact; inf for one not placed or without a way.
+
+        By labels (geo.labels): about a fifth of a microsecond a unit and ten for the point, however far they are. Raises
+        Rejected on bad coordinates, an unknown mode, or a point outside the region.
+        """
+        graph = self.graph
+        graph.require_mode(mode)
+        target = graph.attach(lon, lat)
+        labels = self._labels.get(mode)
+        if labels is None:
+            labels = self._labels[mode] = AnchorLabels(graph.hierarchy, mode)
+        slots = self._slots.slots(unit_ids)
+        seconds = labels.times_to(target.node, slots, self._anchor_node, self._lead_s(mode))
+        seconds += target.offroad_m * graph.offroad_s_per_m(mode)
+        return seconds
+
+    def _lead_s(self, mode: Mode) -> FloatArray:
+        """Seconds from where a unit is to each of its anchors (2 x slots,)."""
+        lead_s: FloatArray = self._lead_m * self.graph.offroad_s_per_m(mode)
+        on_arc = np.flatnonzero((self._lead_arc >= 0) & (self._lead_share > 0.0))
+        lead_s[on_arc] += self._lead_share[on_arc] * self.graph.live.forward[mode][self._lead_arc[on_arc]]
+        return lead_s
 
     # ---- the question ---------------------------------------------------------------------------------------------
 

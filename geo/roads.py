@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +33,7 @@ from geo.router import (
 )
 
 if TYPE_CHECKING:
+    from geo.labels import Hierarchy
     from geo.nearest import RoadFleet
     from geo.routes import PathFinder
 
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
 OFFROAD_TRUSTED_M = 3_500.0
 # A position this far from any road belongs to another region: refuse it instead of inventing a long leg.
 OUTSIDE_M = 50_000.0
-# A way across Auckland costs 0.07 ms by the route search, a sweep of the city 5 ms.
-PAIRS_BY_ROUTE = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +125,7 @@ class RoadGraph:
         self._offroad_s_per_m = {mode: 3.6 / kmh for mode, kmh in self.offroad_kmh.items()}
         self.straight_line = StraightLineRouter(self._straight_line_speeds())
         self._paths: PathFinder | None = None
+        self._hierarchy: Hierarchy | None = None
         self._arc_grid: ArcGrid | None = None
         self.chains = self.strung or Chains.build(
             self.n_nodes, self.first_out, self.arc_to, self.rev_first, self.rev_from
@@ -330,14 +330,10 @@ class RoadGraph:
             return ws.keys, ws.nodes
         return np.zeros(self.n_arcs + extra + 1), np.zeros(self.n_arcs + extra + 1, np.int32)
 
-    def node_eta_s(self, origin: int, destination: int, mode: Mode = LIGHTS, offroad_s: float = 0.0) -> float | None:
-        """Seconds between two nodes plus `offroad_s` at the destination, None without a way.
-
-        The way comes from the route search (exact to a millisecond); its seconds are added from the destination backwards,
-        in the order of the nearest-unit search, so that the two agree to the last bit on the same way.
-        """
-        self.require_mode(mode)
-        return self.paths.eta_s(origin, destination, mode, offroad_s)
+    def node_eta_s(self, origin: int, destination: int, mode: Mode = LIGHTS) -> float | None:
+        """Seconds between two nodes, None without a way."""
+        seconds = float(self.node_matrix_s([origin], [destination], mode)[0, 0])
+        return seconds if seconds < math.inf else None
 
     def path_nodes(self, origin: int, destination: int, mode: Mode = LIGHTS) -> NodePath | None:
         """The fastest way between two nodes with the time at each node on it, None without a way."""
@@ -345,31 +341,20 @@ class RoadGraph:
         return self.paths.node_path(origin, destination, mode)
 
     def node_matrix_s(self, origins: npt.ArrayLike, destinations: npt.ArrayLike, mode: Mode = LIGHTS) -> FloatArray:
-        """Seconds between many nodes, shape (origins, destinations), inf = no way.
-
-        A few pairs are cheaper by the route search; a table by one sweep per node of the smaller side.
-        """
+        """Seconds between many nodes, shape (origins, destinations), inf = no way. See geo.labels."""
         self.require_mode(mode)
-        a, b = np.asarray(origins, np.int32).ravel(), np.asarray(destinations, np.int32).ravel()
-        out: FloatArray = np.full((len(a), len(b)), np.inf)
-        if out.size <= PAIRS_BY_ROUTE:
-            for i, origin in enumerate(a.tolist()):
-                for j, destination in enumerate(b.tolist()):
-                    eta_s = self.paths.eta_s(origin, destination, mode)
-                    out[i, j] = math.inf if eta_s is None else eta_s
-            return out
-        dist, at = np.full(self.n_nodes, np.inf), np.zeros(self.n_nodes, np.int32)
-        ws = self.workspace
-        if len(a) <= len(b):
-            kernels.many_to_many(
-                self.first_out, self.arc_to, self.live.forward[mode], a, b, out, dist, at, ws.keys, ws.nodes
-            )
-            return out
-        flipped: FloatArray = np.full((len(b), len(a)), np.inf)
-        kernels.many_to_many(
-            self.rev_first, self.rev_from, self.live.reverse[mode], b, a, flipped, dist, at, ws.keys, ws.nodes
-        )
-        return np.ascontiguousarray(flipped.T)
+        hierarchy = self.hierarchy
+        a, b = np.asarray(origins, np.int64).ravel(), np.asarray(destinations, np.int64).ravel()
+        return hierarchy.between(hierarchy.leaving(a, mode), hierarchy.reaching(b, mode))
+
+    def bind_places(
+        self, places: Sequence[tuple[float, float]], mode: Mode = LIGHTS
+    ) -> Callable[[float, float], FloatArray]:
+        """A function from (lon, lat) to the seconds from there to each of these places (k,), inf = no way."""
+        from geo.labels import BoundPlaces
+
+        self.require_mode(mode)
+        return BoundPlaces(self, places, mode)
 
     # ---- Router ---------------------------------------------------------------------------------------------------
 
@@ -382,9 +367,20 @@ class RoadGraph:
             self._paths = PathFinder(self)
         return self._paths
 
+    @property
+    def hierarchy(self) -> Hierarchy:
+        """Exact times between any two nodes by look-up (geo.labels), built at first use; `warm_up` builds it ahead."""
+        if self._hierarchy is None:
+            from geo.labels import Hierarchy
+
+            self._hierarchy = Hierarchy.build(self, self.paths.elimination_number())
+        return self._hierarchy
+
     def drop_paths(self) -> None:
-        """Forget the route search; the next route builds it again. Frees its memory where only nearest units are asked."""
+        """Forget the route search and the labels; the next question builds them again. Frees memory where only the
+        nearest units are asked for."""
         self._paths = None
+        self._hierarchy = None
 
     def fleet(self) -> RoadFleet:
         from geo.nearest import RoadFleet
@@ -394,9 +390,8 @@ class RoadGraph:
     def eta_s(self, lon1: float, lat1: float, lon2: float, lat2: float, mode: Mode = LIGHTS) -> float | None:
         self.require_mode(mode)
         a, b = self.attach(lon1, lat1), self.attach(lon2, lat2)
-        s_per_m = self._offroad_s_per_m[mode]
-        eta_s = self.node_eta_s(a.node, b.node, mode, b.offroad_m * s_per_m)
-        return None if eta_s is None else eta_s + a.offroad_m * s_per_m
+        eta_s = self.node_eta_s(a.node, b.node, mode)
+        return None if eta_s is None else eta_s + (a.offroad_m + b.offroad_m) * self._offroad_s_per_m[mode]
 
     def estimate(self, lon1: float, lat1: float, lon2: float, lat2: float, mode: Mode = LIGHTS) -> Estimate:
         """By road when a road leads there and both ends lie within OFFROAD_TRUSTED_M of it, else a straight line."""
@@ -443,7 +438,9 @@ class RoadGraph:
             fleet.nearest(lon, lat, 1, mode)
             self.path_nodes(0, last, mode)
         self.times_from(0, mode, limit_s=1.0)
-        self.node_matrix_s([0] * (PAIRS_BY_ROUTE + 1), [0], mode)
+        for mode in self.modes:
+            fleet.seconds_to(lon, lat, mode, ["warm-up"])
+        self.node_matrix_s([0], [0], mode)
 
     def _straight_line_speeds(self) -> dict[Mode, float]:
         """Speed of the straight-line fallback per mode: this network's own length-weighted mean speed."""

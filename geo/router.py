@@ -94,6 +94,9 @@ class Fleet(Protocol):
         cheap. k=None gives every unit that can get there. Units that cannot reach the point by road are left out.
         """
 
+    def seconds_to(self, lon: float, lat: float, mode: Mode, unit_ids: Sequence[str]) -> FloatArray:
+        """Seconds from each of these units to a point, same order; inf for one that is not placed or has no way there."""
+
 
 class Router(Protocol):
     """Anything that knows travel times in one region."""
@@ -242,6 +245,14 @@ class StraightLineFleet:
         found.sort(key=lambda unit: (unit[1], unit[0]))
         return found[:k]
 
+    def seconds_to(self, lon: float, lat: float, mode: Mode, unit_ids: Sequence[str]) -> FloatArray:
+        require_lonlat(lon, lat)
+        slots = self._slots.slots(unit_ids)
+        lats = self._lat[slots]
+        x = (self._lon[slots] - lon) * np.cos(np.radians((lats + lat) / 2.0))
+        seconds: FloatArray = np.hypot(x, lats - lat) * (M_PER_DEG * self._router.s_per_m(mode))
+        return np.where(slots >= 0, seconds, np.inf)
+
 
 class SlotTable:
     """Unit ids as small stable integers, so that a set of units becomes a boolean mask that can be kept and reused."""
@@ -277,6 +288,13 @@ class SlotTable:
         """The slot of a unit that is placed now, else None."""
         slot = self._slot_of.get(unit_id)
         return slot if slot is not None and self.occupied[slot] else None
+
+    def slots(self, unit_ids: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Slot of each unit, -1 for one that is not placed now."""
+        find = self._slot_of.get
+        found = np.array([find(unit_id, -1) for unit_id in unit_ids], np.int64)
+        found[~self.occupied[found]] = -1
+        return found
 
     def members(self, among: Collection[str]) -> BoolArray:
         """Mask over all slots of the ids in `among`, placed or not; cached when `among` is a frozenset."""

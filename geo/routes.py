@@ -8,7 +8,7 @@ by less it may pick either; the times reported are summed from the exact seconds
 
 from __future__ import annotations
 
-import math
+import tempfile
 import threading
 import zlib
 from pathlib import Path
@@ -74,6 +74,14 @@ class PathFinder:
         self._topology.save(folder)
         (Path(folder) / ARCS_MARK).write_text(arcs_mark(self._graph))
 
+    def elimination_number(self) -> IntArray:
+        """Position of every node (n,) in the contraction order. The library tells it only through its files."""
+        with tempfile.TemporaryDirectory() as folder:
+            self._topology.save(folder)
+            number = np.fromfile(Path(folder) / "rank", np.uint32).astype(np.int32)
+        assert len(number) == self._graph.n_nodes, "one rank per node"
+        return number
+
     def _metric(self, mode: Mode) -> CCHMetric:
         """The hierarchy customised to the weights in force; call under the lock."""
         live = self._graph.live
@@ -99,20 +107,6 @@ class PathFinder:
         if not np.isfinite(at_s[-1]):
             return None  # a closed arc was the only way
         return NodePath(np.asarray(node_list, np.int32), arcs, at_s)
-
-    def eta_s(self, origin: int, destination: int, mode: Mode, start_s: float = 0.0) -> float | None:
-        """Seconds of the fastest way plus `start_s`, added from the destination backwards; None when there is none."""
-        if origin == destination:
-            return start_s
-        seconds = self._graph.live.forward[mode]
-        with self._lock:
-            distance, _, arcs = self._metric(mode).query(origin, destination)
-        if distance >= INF_WEIGHT or not arcs:
-            return None
-        total = start_s
-        for s in seconds[arcs[::-1]].tolist():
-            total += s
-        return total if total < math.inf else None
 
     def describe(
         self, path: NodePath, start: tuple[float, float], end: tuple[float, float],

@@ -376,9 +376,9 @@ class TravelNet:
         return out + legs * self.s_per_m[mode]
 
     def bind_places(
-        self, places: Sequence[tuple[float, float]], mode: Mode, limit_s: float
+        self, places: Sequence[tuple[float, float]], mode: Mode
     ) -> Callable[[float, float], npt.NDArray[np.float32]]:
-        """A function giving seconds from any place to these, prepared per junction; exact, so `limit_s` is not needed."""
+        """A function giving seconds from any place to these, prepared per junction; exact."""
         snapped = [self.snap(lon, lat) for lon, lat in places]
         nodes: IntArray = np.array([node for node, _ in snapped], np.int64)
         pace = self.s_per_m[mode]
@@ -485,6 +485,18 @@ class TableFleet:
         found = [(ids[s], t) for s, t in zip(slots.tolist(), eta_s.tolist(), strict=True) if t < math.inf]
         found.sort(key=lambda unit: (unit[1], unit[0]))
         return found if k is None else found[:k]
+
+    def seconds_to(self, lon: float, lat: float, mode: Mode, unit_ids: Sequence[str]) -> FloatArray:
+        slots = self._slots.slots(unit_ids)
+        node, offroad_m = self._net.snap(lon, lat)
+        s_per_m = self._net.s_per_m[mode]
+        eta_s: FloatArray = np.empty(len(slots))
+        trips_to(
+            self._node, self._offroad_m, self._lead_s, slots, node, offroad_m * s_per_m, s_per_m, eta_s,
+            *self._net.mode_arrays(mode),
+        )  # fmt: skip
+        eta_s[slots < 0] = np.inf
+        return eta_s
 
 
 def _passes_through(x: int, near: Sequence[int], best: Mapping[tuple[int, int], object]) -> bool:

@@ -8,7 +8,7 @@ of Church & ReVelle's MCLP, Papers of the Regional Science Association 32, 1974,
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 import numpy as np
@@ -20,17 +20,13 @@ from geo.router import M_PER_DEG, REGULAR, FloatArray, Router
 
 Row = npt.NDArray[np.float32]
 Reach = Callable[[float, float], FloatArray | Row]
-"""Seconds from a place (lon, lat) to every demand point (P,), inf = no road or beyond the search's limit."""
+"""Seconds from a place (lon, lat) to every demand point (P,), inf = no road."""
 
 POINTS_MAX = 2_500
 """Demand points kept; the rest of a fine raster carries about 1 % of the calls and would double the work."""
 ROWS_KEPT = 4_096
 """Coverage rows remembered by place, about 10 MB; a city's posts, hospitals and recent scenes fit."""
-MOVE_MAX_S = 3_600.0
-"""No crew is sent for an hour to stand somewhere; posts further than this are out of reach."""
 RING = 6
-NEARBY_DEG = 0.002
-"""Where a router must search for every place, places this near (220 m, some 25 s of driving) share one coverage row."""
 BLOCK_M = 1_000.0
 """Demand points are judged one by one but kept as the mean of their square of this side: a quarter of the work."""
 
@@ -92,7 +88,7 @@ class Coverage:
         self.ramp_s = ramp_s
         self.post_codes = sorted(region.posts)
         self._router = router
-        self._tabled = hasattr(router, "bind_places")
+        self._version = 0
         order, self._first = _blocks(demand)
         self._places = [(demand.lon[i], demand.lat[i]) for i in order.tolist()]
         fine = np.array(demand.weight, np.float32)[order]
@@ -102,15 +98,13 @@ class Coverage:
         self._reach: dict[str, Reach] = {}
         self._rows: dict[tuple[str, float, float], Row] = {}
         self._post_at = [(region.posts[p].lon, region.posts[p].lat) for p in self.post_codes]
-        self._known = set(self._post_at) | {(h.lon, h.lat) for h in region.hospitals.values()}
         self._way: dict[tuple[float, float], FloatArray] = {}
         self._post_reach: Reach | None = None
         self._post_rows: dict[str, Row] = {}
 
     def row(self, lon: float, lat: float, mode: str) -> Row:
         """Soft coverage (B,) from a place, by square."""
-        if not self._tabled:
-            lon, lat = self._rounded(lon, lat)
+        self.forget_old_roads()
         key = (mode, lon, lat)
         row = self._rows.get(key)
         if row is None:
@@ -119,11 +113,15 @@ class Coverage:
             row = self._rows[key] = self.fresh_row(lon, lat, mode)
         return row
 
-    def _rounded(self, lon: float, lat: float) -> tuple[float, float]:
-        """A post as it is, any other place to the middle of its square of `NEARBY_DEG`."""
-        if (lon, lat) in self._known:
-            return lon, lat
-        return (math.floor(lon / NEARBY_DEG) + 0.5) * NEARBY_DEG, (math.floor(lat / NEARBY_DEG) + 0.5) * NEARBY_DEG
+    def forget_old_roads(self) -> int:
+        """A closure or another hour makes every remembered time old. Returns the version of the road weights in force."""
+        version = self._router.live.version if isinstance(self._router, RoadGraph) else 0
+        if version != self._version:
+            self._version = version
+            self._rows.clear()
+            self._way.clear()
+            self._post_rows.clear()
+        return version
 
     def fresh_row(self, lon: float, lat: float, mode: str) -> Row:
         """As `row`, not remembered."""
@@ -131,6 +129,7 @@ class Coverage:
 
     def posts(self, mode: str) -> Row:
         """Soft coverage from every post, shape (posts, B), in the order of `post_codes`."""
+        self.forget_old_roads()
         rows = self._post_rows.get(mode)
         if rows is None:
             rows = self._post_rows[mode] = np.stack([self.row(lon, lat, mode) for lon, lat in self._post_at])
@@ -138,8 +137,7 @@ class Coverage:
 
     def way_to_posts_s(self, lon: float, lat: float) -> FloatArray:
         """Seconds to drive to every post with the traffic, shape (posts,)."""
-        if not self._tabled:
-            lon, lat = self._rounded(lon, lat)
+        self.forget_old_roads()
         way = self._way.get((lon, lat))
         if way is None:
             if len(self._way) >= ROWS_KEPT:
@@ -157,13 +155,13 @@ class Coverage:
 
     def _to_posts(self) -> Reach:
         if self._post_reach is None:
-            self._post_reach = bind(self._router, self._post_at, REGULAR, MOVE_MAX_S)
+            self._post_reach = bind(self._router, self._post_at, REGULAR)
         return self._post_reach
 
     def _reach_of(self, mode: str) -> Reach:
         reach = self._reach.get(mode)
         if reach is None:
-            reach = self._reach[mode] = bind(self._router, self._places, mode, self.within_s + self.ramp_s)
+            reach = self._reach[mode] = bind(self._router, self._places, mode)
         return reach
 
 
@@ -178,32 +176,10 @@ def _blocks(demand: DemandPoints) -> tuple[npt.NDArray[np.int64], npt.NDArray[np
     return order, np.flatnonzero(new)
 
 
-def bind(router: Router, places: Sequence[tuple[float, float]], mode: str, limit_s: float) -> Reach:
-    """A function for times from anywhere to these places: by the router's own table, one bounded sweep, or a matrix."""
+def bind(router: Router, places: Sequence[tuple[float, float]], mode: str) -> Reach:
+    """A function for times from anywhere to these places: prepared by the router where it can, else a matrix a question."""
     prepare = getattr(router, "bind_places", None)
-    if prepare is not None:
-        bound: Reach = prepare(places, mode, limit_s)
-        return bound
-    if not isinstance(router, RoadGraph):
+    if prepare is None:
         return lambda lon, lat: router.matrix_s([(lon, lat)], places, mode)[0]
-    graph = router
-    joined = [graph.attach(lon, lat) for lon, lat in places]
-    nodes = np.array([a.node for a in joined], np.int64)
-    pace = graph.offroad_s_per_m(mode)
-    legs_s = np.array([a.offroad_m for a in joined]) * pace
-
-    def reach(lon: float, lat: float) -> FloatArray:
-        start = graph.attach(lon, lat)
-        times: FloatArray = graph.times_from(start.node, mode, limit_s)[nodes] + (legs_s + start.offroad_m * pace)
-        return times
-
-    return reach
-
-
-def by_group(region: Region, unit_ids: Sequence[str], unit_types: Mapping[str, str]) -> dict[str, list[str]]:
-    """Units that stand in for each other, by agency: an ambulance's place is no help to a fire engine's area."""
-    groups: dict[str, list[str]] = {}
-    for unit_id in unit_ids:
-        spec = region.units.get(unit_id)
-        groups.setdefault(spec.agency if spec is not None else unit_types[unit_id], []).append(unit_id)
-    return groups
+    bound: Reach = prepare(places, mode)
+    return bound

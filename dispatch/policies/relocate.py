@@ -12,16 +12,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
-from dispatch.model import UnitState
-from dispatch.policies.coverage import Coverage, Row, by_group
+from dispatch.model import Position, Unit, UnitState
+from dispatch.policies.coverage import ROWS_KEPT, Coverage, Row
 from dispatch.policies.view import Move, View
 from dispatch.region import Region
 from geo.kernels import compiled
+from geo.router import FloatArray
+
+IntArray = npt.NDArray[np.int64]
 
 AT_WORK = (UnitState.AVAILABLE, UnitState.COMMITTED)
 RARE = 0.01
@@ -106,6 +110,32 @@ def best_moves(
     return found
 
 
+Busy = tuple[float, float, float, str]
+"""Of a unit that is taken: how much it counts (kappa), from where (lon, lat), and its mode."""
+
+
+class _Group:
+    """Units that stand in for each other, by agency: an ambulance's place is no help to a fire engine's area."""
+
+    __slots__ = ("at_work", "busy", "free")
+
+    def __init__(self) -> None:
+        self.free: list[str] = []
+        self.busy: list[Busy] = []
+        self.at_work = 0
+        """Units that are free or taken and could stop the clock."""
+
+
+class _Stand(NamedTuple):
+    """Where a free unit is and is going: seconds to every post, coverage (B,) from here and as counted at present."""
+
+    key: tuple[float, float, str, str, int]
+    post: int
+    ways_s: FloatArray
+    here: Row
+    now: Row
+
+
 class MoveUp:
     """Greedy relocations of free units by expected soft coverage."""
 
@@ -113,16 +143,40 @@ class MoveUp:
         self.coverage = coverage
         self.settings = settings if settings is not None else MoveUpSettings()
         self._wanted: frozenset[str] | None = None
+        self._place = {code: i for i, code in enumerate(coverage.post_codes)}
+        self._capacity = np.array([coverage.region.posts[code].capacity for code in coverage.post_codes], np.int64)
+        self._stands: dict[tuple[float, float, str, str, int], _Stand] = {}
+        self._answers: dict[str, tuple[tuple[object, ...], list[Move]]] = {}
 
     def relocate(self, view: View) -> Sequence[Move]:
-        units = view.units
-        free = [u for u in view.free_units() if units[u].position is not None and units[u].post is not None]
-        moves: list[Move] = []
         wanted = self._first_capabilities(view.region)
-        free = [u for u in free if wanted & units[u].capabilities]
-        groups = by_group(view.region, free, {u: units[u].unit_type for u in free})
-        for key in sorted(groups):
-            moves += self._relocate_group(view, groups[key], key)
+        groups: dict[str, _Group] = {}
+        taken = np.zeros(len(self.coverage.post_codes), np.int64)
+        for unit_id in sorted(view.units):
+            unit = view.units[unit_id]
+            if unit.duty_since is None:
+                continue
+            if unit.post is not None and unit.assignment_id is None:
+                taken[self._place[unit.post]] += 1
+            group = groups.get(unit.agency)
+            if group is None:
+                group = groups[unit.agency] = _Group()
+            useful = not wanted.isdisjoint(unit.capabilities)
+            group.at_work += useful and unit.state in AT_WORK
+            if unit.position is None:
+                continue
+            if unit.state is UnitState.AVAILABLE:
+                if useful and unit.post is not None:
+                    group.free.append(unit_id)
+            elif unit.assignment_id is not None:
+                busy = self._busy(view, unit, unit.position)
+                if busy is not None:
+                    group.busy.append(busy)
+        room = self._capacity - taken
+        moves: list[Move] = []
+        for agency in sorted(groups):
+            if groups[agency].free:
+                moves += self._relocate_group(view, agency, groups[agency], room)
         return moves
 
     def _first_capabilities(self, region: Region) -> frozenset[str]:
@@ -136,93 +190,86 @@ class MoveUp:
             self._wanted = frozenset(c for slot in slots if slot.first for c in slot.capabilities)
         return self._wanted
 
-    def _relocate_group(self, view: View, free: list[str], group: str) -> list[Move]:
-        s, coverage, units = self.settings, self.coverage, view.units
-        codes = coverage.post_codes
-        place = {code: i for i, code in enumerate(codes)}
+    def _relocate_group(self, view: View, agency: str, group: _Group, room: IntArray) -> Sequence[Move]:
+        """The answer follows from where the group stands; while nothing in that has changed it is the last one."""
+        s, coverage, units, free = self.settings, self.coverage, view.units, group.free
+        stands = [self._stand(units[u]) for u in free]
+        barred = [view.moves_left(u) <= 0 for u in free]
+        asked = (
+            free,
+            [stand.key for stand in stands],
+            barred,
+            group.busy,
+            group.at_work,
+            room.tolist(),
+            coverage.forget_old_roads(),
+        )
+        known = self._answers.get(agency)
+        if known is not None and known[0] == asked:
+            return known[1]
         n = len(free)
-        here = np.empty((n, len(coverage.weight)), np.float32)
-        now = np.empty_like(here)
-        ways = np.empty((n, len(codes)))
-        at_post = np.empty(n, np.int64)
-        for a, unit_id in enumerate(free):
-            unit = units[unit_id]
-            position = unit.position
-            if position is None or unit.post is None:
-                raise AssertionError(f"{unit_id} has no place")
-            at_post[a] = i = place[unit.post]
-            ways[a] = coverage.way_to_posts_s(position.lon, position.lat)
-            here[a] = coverage.row(position.lon, position.lat, unit.mode)
-            now[a] = self._blend(float(ways[a, i]), coverage.posts(unit.mode)[i], here[a])
+        ways = np.array([stand.ways_s for stand in stands])
+        at_post = np.array([stand.post for stand in stands], np.int64)
         missed = coverage.weight.copy()
-        for row in self._busy_rows(view, group):
-            missed *= np.float32(1.0) - row
-        taken_share = 1.0 - n / max(self._on_duty(view, group), n)
-        q = min(max(s.q_per_busy * taken_share, s.q_range[0]), s.q_range[1])
-        barred = np.array([view.moves_left(u) <= 0 for u in free])
-        extra = np.where(ways[np.arange(n), at_post] <= TOUCHING_S, s.idle_extra, 0.0)
-        taken = np.zeros(len(codes), np.int64)
-        for unit in units.values():
-            if unit.post is not None and unit.duty_since is not None and unit.assignment_id is None:
-                taken[place[unit.post]] += 1
-        room = np.array([view.region.posts[c].capacity for c in codes]) - taken
+        for kappa, lon, lat, mode in group.busy:
+            missed *= np.float32(1.0) - np.float32(kappa) * coverage.row(lon, lat, mode)
+        q = min(max(s.q_per_busy * (1.0 - n / max(group.at_work, n)), s.q_range[0]), s.q_range[1])
         modes = sorted({units[u].mode for u in free})
-        posts = np.stack([coverage.posts(mode) for mode in modes])
-        mode_of = np.array([modes.index(units[u].mode) for u in free], np.int64)
-        share = np.exp(-ways / s.patience_s)
         out = np.empty((s.moves_max, 3))
         found = best_moves(
-            here,
-            now,
-            posts,
-            mode_of,
-            share,
+            np.array([stand.here for stand in stands]),
+            np.array([stand.now for stand in stands]),
+            np.stack([coverage.posts(mode) for mode in modes]),
+            np.array([modes.index(units[u].mode) for u in free], np.int64),
+            np.exp(-ways / s.patience_s),
             at_post,
-            barred,
-            extra,
-            room,
+            np.array(barred),
+            np.where(ways[np.arange(n), at_post] <= TOUCHING_S, s.idle_extra, 0.0),
+            room.copy(),
             missed,
             np.float32(1.0 - q),
             s.gain_min,
             out,
         )
-        return [Move(unit_id=free[int(a)], post=codes[int(p)], gain=float(gain)) for a, p, gain in out[:found].tolist()]
+        codes = coverage.post_codes
+        moves = [
+            Move(unit_id=free[int(a)], post=codes[int(p)], gain=float(gain)) for a, p, gain in out[:found].tolist()
+        ]
+        self._answers[agency] = (asked, moves)
+        return moves
 
-    def _on_duty(self, view: View, group: str) -> int:
-        """Units of the group that are free or at work and could stop the clock."""
-        wanted = self._first_capabilities(view.region)
-        return sum(
-            spec.agency == group and bool(unit.capabilities & wanted) and unit.state in AT_WORK
-            for unit_id, unit in view.units.items()
-            if (spec := view.region.units.get(unit_id)) is not None
-        )
+    def _stand(self, unit: Unit) -> _Stand:
+        """What a free unit covers from where it is and on its way to its post."""
+        position = unit.position
+        if position is None or unit.post is None:
+            raise AssertionError(f"{unit.unit_id} has no place")
+        coverage = self.coverage
+        key = (position.lon, position.lat, unit.mode, unit.post, coverage.forget_old_roads())
+        stand = self._stands.get(key)
+        if stand is None:
+            if len(self._stands) >= ROWS_KEPT:
+                self._stands.clear()
+            post = self._place[unit.post]
+            ways_s = coverage.way_to_posts_s(position.lon, position.lat)
+            here = coverage.row(position.lon, position.lat, unit.mode)
+            share = np.float32(math.exp(-float(ways_s[post]) / self.settings.patience_s))
+            now = share * coverage.posts(unit.mode)[post] + (np.float32(1.0) - share) * here
+            stand = self._stands[key] = _Stand(key, post, ways_s, here, now)
+        return stand
 
-    def _blend(self, way_s: float, there: Row, here: Row) -> Row:
-        share = np.float32(math.exp(-way_s / self.settings.patience_s))
-        return share * there + (np.float32(1.0) - share) * here
-
-    def _busy_rows(self, view: View, group: str) -> list[Row]:
-        """kappa x coverage of units that are taken now, from where they will be free."""
+    def _busy(self, view: View, unit: Unit, position: Position) -> Busy | None:
+        """How far a unit that is taken counts already, and from where it will be free."""
         s = self.settings
-        rows = []
-        for unit_id in sorted(view.units):
-            unit = view.units[unit_id]
-            spec = view.region.units.get(unit_id)
-            if unit.position is None or unit.assignment_id is None or (spec is not None and spec.agency != group):
-                continue
-            stage = view.busy_stage(unit_id)
-            if stage in ("hospital", "transport"):
-                kappa, lon, lat = s.kappa_hospital, unit.position.lon, unit.position.lat
-                hospital = view.hospital_of(unit_id)
-                if hospital is not None:
-                    lon, lat = view.region.hospitals[hospital].lon, view.region.hospitals[hospital].lat
-            elif stage == "scene":
-                kappa, lon, lat = s.kappa_scene, unit.position.lon, unit.position.lat
-            else:
-                incident = view.incident_of(unit_id)
-                if incident is None or incident.priority == 1:
-                    continue
-                kappa, lon, lat = s.kappa_coming, unit.position.lon, unit.position.lat
-            if kappa > 0.0:
-                rows.append(np.float32(kappa) * self.coverage.row(lon, lat, unit.mode))
-        return rows
+        stage = view.busy_stage(unit.unit_id)
+        lon, lat = position.lon, position.lat
+        if stage in ("hospital", "transport"):
+            kappa = s.kappa_hospital
+            hospital = view.hospital_of(unit.unit_id)
+            if hospital is not None:
+                lon, lat = view.region.hospitals[hospital].lon, view.region.hospitals[hospital].lat
+        elif stage == "scene":
+            kappa = s.kappa_scene
+        else:
+            incident = view.incident_of(unit.unit_id)
+            kappa = s.kappa_coming if incident is not None and incident.priority > 1 else 0.0
+        return (kappa, lon, lat, unit.mode) if kappa > 0.0 else None
