@@ -45,6 +45,8 @@ ANSWERS_MAX = 200_000
 ANSWERS_KEPT = timedelta(hours=24)
 UNWRITTEN_RETRY_S = 0.5
 """Pause between tries when even the disk refuses."""
+SETTLE_WAIT_MAX_S = 0.25
+"""Longest that matching units to emergencies is put off after a round that took long."""
 WAKE_AGAIN_S = 0.5
 """Pause after a wake that raised (a defect): its deadline still stands and must not spin the writer."""
 WAIT_S_MIN = 0.002
@@ -125,6 +127,8 @@ class Live:
         self._renamed: dict[str, str] = {}
         """Ids a lost leader gave -> ours, for commands decided anew that speak of them."""
         self._wake_failed = False
+        self._settle_after_s = 0.0
+        """Loop time before which units are not matched again; the last matching was costly."""
         self._time: SteadyClock | None = None
         self._deciding = State(region)
         self.leading = False
@@ -337,11 +341,13 @@ class Live:
         entries: list[ev.Entry] = []
         answered: list[tuple[Job, bytes]] = []
         answers: list[Answer] = []
+        alone = len(jobs) == 1 and self._may_settle()
+        began = self._loop_s()
         for job in jobs:
             first = len(entries)
             try:
                 # Alone, a command is answered with what it led to; a crowd is matched to the units together, below.
-                self.engine.step(job.command, at, job.actor, job.key, into=entries, settle=len(jobs) == 1)
+                self.engine.step(job.command, at, job.actor, job.key, into=entries, settle=alone)
             except Rejected as refusal:
                 self._settle(job, refusal)
                 continue
@@ -356,7 +362,12 @@ class Live:
             answered.append((job, body))
             if job.key is not None and job.scope is not None:
                 answers.append(Answer(job.scope, job.key, job.body_hash, 200, body, at))
-        self._wake(at, entries)
+        if alone or self._may_settle():
+            if not alone:
+                began = self._loop_s()
+            self._wake(at, entries)
+            took_s = self._loop_s() - began
+            self._settle_after_s = self._loop_s() + min(took_s, SETTLE_WAIT_MAX_S)
         if not (entries or answers):
             for job, body in answered:
                 self._settle(job, body)
@@ -371,6 +382,13 @@ class Live:
             return
         for job, body in answered:
             self._settle(job, body)
+
+    def _loop_s(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _may_settle(self) -> bool:
+        """Matching takes at most half of the writer's time, so that in a surge reports are still made durable at once."""
+        return self._loop_s() >= self._settle_after_s
 
     def _wake(self, at: datetime, entries: list[ev.Entry]) -> None:
         assert self.engine is not None
@@ -411,6 +429,8 @@ class Live:
                 wait_s = WAKE_AGAIN_S if self._wake_failed else 0.0
                 if left_s > 0.0:
                     wait_s = max(left_s, wait_s, WAIT_S_MIN)
+                if not self._may_settle():
+                    wait_s = max(wait_s, self._settle_after_s - self._loop_s(), WAIT_S_MIN)
             try:
                 async with asyncio.timeout(wait_s):
                     jobs.append(await self._queue.get())
