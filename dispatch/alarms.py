@@ -44,6 +44,12 @@ def ack_overdue(engine: Engine, assignment_id: str, at: datetime) -> list[ev.Any
     ]
 
 
+def check_overdue(engine: Engine, assignment_id: str) -> list[ev.AnyEvent]:
+    """No sign of life from a crew at the scene (`limits.crew_check_s`): the desk must call it."""
+    a = engine.state.assignments[assignment_id]
+    return [ev.CrewSilent(assignment_id=assignment_id, unit_id=a.unit_id, incident_id=a.incident_id)]
+
+
 def confirm_overdue(engine: Engine, incident_id: str) -> list[ev.AnyEvent]:
     return [ev.PlanConfirmed(incident_id=incident_id)]
 

@@ -8,7 +8,21 @@ from collections.abc import AsyncIterator, Sequence
 
 from aiohttp import WSCloseCode, web
 
-from dispatch.api import admin, commands, console, edge, history, intake, maps, ops, reads, session, trackers, unit
+from dispatch.api import (
+    admin,
+    commands,
+    console,
+    edge,
+    history,
+    intake,
+    maps,
+    ops,
+    photos,
+    reads,
+    session,
+    trackers,
+    unit,
+)
 from dispatch.api.routes import Route
 from dispatch.api.services import SERVICES, Services
 
@@ -28,6 +42,7 @@ def own_routes() -> list[Route]:
         *history.ROUTES,
         *console.ROUTES,
         *unit.ROUTES,
+        *photos.ROUTES,
         *admin.ROUTES,
         *trackers.ROUTES,
         *maps.ROUTES,

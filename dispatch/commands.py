@@ -19,6 +19,8 @@ Id = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Text = Annotated[str, msgspec.Meta(max_length=2000)]
 """2,000 characters: a long statement; longer ones belong in a letter."""
 Reason = Annotated[str, msgspec.Meta(min_length=3, max_length=300)]
+PATIENTS_MAX = 9999
+"""Beyond any accident; a larger number is a slip of the keyboard."""
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
 
 
@@ -141,6 +143,7 @@ class ReopenIncident(Command, frozen=True, tag="reopen_incident"):
 class NoteIncident(Command, frozen=True, tag="note_incident"):
     incident_id: Id
     text: Annotated[str, msgspec.Meta(min_length=1, max_length=2000)]
+    device_at: Stamp | None = None
 
 
 class CorrectClock(Command, frozen=True, tag="correct_clock"):
@@ -198,10 +201,13 @@ class WithdrawUnit(Command, frozen=True, tag="withdraw_unit"):
 
 
 class StartDuty(Command, frozen=True, tag="start_duty"):
+    """The crew by name, and what its check of the vehicle found wrong ([] = all well, left out = not checked)."""
+
     unit_id: Id
     crew: Annotated[list[Name], msgspec.Meta(max_length=12)] = []
     place: Place | None = None
     device_at: Stamp | None = None
+    faults: Annotated[list[Name], msgspec.Meta(max_length=20)] | None = None
 
 
 class EndDuty(Command, frozen=True, tag="end_duty"):
@@ -215,6 +221,8 @@ class ReceiptJob(Command, frozen=True, tag="receipt_job"):
     assignment_id: Id
     step: Annotated[str, msgspec.Meta(pattern="^(delivered|seen)$")]
     device_at: Stamp | None = None
+    device: Annotated[str, msgspec.Meta(max_length=16)] = ""
+    """Filled by the server from the key that was shown; what a device claims here is not believed."""
 
 
 class AcknowledgeJob(Command, frozen=True, tag="acknowledge_job"):
@@ -248,10 +256,39 @@ class ReportAtPatient(Command, frozen=True, tag="report_at_patient"):
     device_at: Stamp | None = None
 
 
+class CountPatients(Command, frozen=True, tag="count_patients"):
+    """How many people are hurt, as the crew at the scene sees it; the latest count stands."""
+
+    assignment_id: Id
+    patients: Annotated[int, msgspec.Meta(ge=0, le=PATIENTS_MAX)]
+    device_at: Stamp | None = None
+
+
+class ReportSafe(Command, frozen=True, tag="report_safe"):
+    """The crew at the scene is well: a sign of life (personnel accountability report)."""
+
+    assignment_id: Id
+    device_at: Stamp | None = None
+
+
+class KeepPhoto(Command, frozen=True, tag="keep_photo"):
+    """A picture of the scene has been cleaned and stored; given by the server itself, never over the wire."""
+
+    assignment_id: Id
+    photo_id: Id
+    width_px: int
+    height_px: int
+    size_bytes: int
+    device_at: Stamp | None = None
+
+
 class ReportTransporting(Command, frozen=True, tag="report_transporting"):
+    """Patient on board. Without `hospital_id` the engine chooses; `notice` is told to the hospital."""
+
     assignment_id: Id
     hospital_id: Id | None = None
     device_at: Stamp | None = None
+    notice: Annotated[str, msgspec.Meta(max_length=500)] = ""
 
 
 class ReportAtHospital(Command, frozen=True, tag="report_at_hospital"):
@@ -272,6 +309,7 @@ class RequestBackup(Command, frozen=True, tag="request_backup"):
     assignment_id: Id
     capability: Id
     reason: Reason
+    device_at: Stamp | None = None
 
 
 class TakeOutOfService(Command, frozen=True, tag="take_out_of_service"):
@@ -358,6 +396,9 @@ AnyCommand = (
     | ReportEnRoute
     | ReportAtScene
     | ReportAtPatient
+    | CountPatients
+    | ReportSafe
+    | KeepPhoto
     | ReportTransporting
     | ReportAtHospital
     | ReportClear

@@ -165,7 +165,8 @@ def note_incident(engine: Engine, c: co.NoteIncident, at: datetime, actor: Actor
     incident = find_incident(engine, c.incident_id)
     if actor.role == "crew" and all(engine.state.assignments[a].unit_id != actor.name for a in incident.assignment_ids):
         raise Rejected("not_your_job", "incident_id")
-    return [ev.IncidentNoted(incident_id=c.incident_id, text=c.text)]
+    check_time(c.device_at, at, "device_at")
+    return [ev.IncidentNoted(incident_id=c.incident_id, text=c.text, device_at=c.device_at)]
 
 
 def hand_over(engine: Engine, c: co.HandOver, at: datetime, actor: Actor) -> list[ev.AnyEvent]:

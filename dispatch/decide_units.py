@@ -6,7 +6,7 @@ answered with no events, not with an error.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from dispatch import commands as co
@@ -30,6 +30,8 @@ from dispatch.plans import OR
 if TYPE_CHECKING:
     from dispatch.engine import Engine
 
+RECEIPTS_MAX = 8
+"""Two steps of the two devices a unit may have, twice over: keys may be exchanged while a job runs."""
 ALL_CLEAR = "semua unit selesai"
 BROKE_DOWN_LOADED = "kendaraan rusak saat membawa pasien"
 
@@ -61,7 +63,9 @@ def start_duty(engine: Engine, c: co.StartDuty, at: datetime, actor: Actor) -> l
         return []
     if unit.state is not UnitState.OFF_DUTY:
         raise Rejected("illegal_transition", "unit_id", before=str(unit.state), after=str(UnitState.AVAILABLE))
-    return [ev.DutyStarted(unit_id=unit.unit_id, crew=list(c.crew), place=c.place, device_at=c.device_at)]
+    return [
+        ev.DutyStarted(unit_id=unit.unit_id, crew=list(c.crew), place=c.place, device_at=c.device_at, faults=c.faults)
+    ]
 
 
 def end_duty(engine: Engine, c: co.EndDuty, at: datetime, actor: Actor) -> list[ev.AnyEvent]:
@@ -74,12 +78,14 @@ def end_duty(engine: Engine, c: co.EndDuty, at: datetime, actor: Actor) -> list[
 
 
 def receipt_job(engine: Engine, c: co.ReceiptJob, at: datetime, actor: Actor) -> list[ev.AnyEvent]:
+    """Once a device and step: the desk sees which of the unit's phones has the job and which was looked at."""
     a = find_job(engine, c.assignment_id, actor)
     check_time(c.device_at, at, "device_at")
     stands = a.delivered_at if c.step == "delivered" else a.seen_at
-    if stands is not None or a.ended_at is not None:
+    known = f"{c.device}/{c.step}" in a.receipts if c.device else stands is not None
+    if known or a.ended_at is not None or len(a.receipts) >= RECEIPTS_MAX:
         return []
-    return [ev.JobReceipted(assignment_id=a.assignment_id, step=c.step, device_at=c.device_at)]
+    return [ev.JobReceipted(assignment_id=a.assignment_id, step=c.step, device_at=c.device_at, device=c.device)]
 
 
 def _step(engine: Engine, assignment_id: str, after: AssignmentState, at: datetime, actor: Actor) -> Assignment | None:
@@ -148,8 +154,15 @@ def report_at_scene(engine: Engine, c: co.ReportAtScene, at: datetime, actor: Ac
             incident_id=arrived.incident_id,
             by=c.by,
             device_at=c.device_at,
+            check_due_at=_next_check(engine, at),
         )
     ]
+
+
+def _next_check(engine: Engine, at: datetime) -> datetime | None:
+    """When the crew's next sign of life is due."""
+    every_s = engine.region.limits.crew_check_s
+    return None if every_s is None else at + timedelta(seconds=every_s)
 
 
 def report_at_patient(engine: Engine, c: co.ReportAtPatient, at: datetime, actor: Actor) -> list[ev.AnyEvent]:
@@ -159,7 +172,66 @@ def report_at_patient(engine: Engine, c: co.ReportAtPatient, at: datetime, actor
         return []
     if a.state is not AssignmentState.AT_SCENE:
         raise Rejected("illegal_transition", "assignment_id", before=str(a.state), after="at_patient")
-    return [ev.UnitAtPatient(assignment_id=a.assignment_id, device_at=c.device_at)]
+    return [
+        ev.UnitAtPatient(assignment_id=a.assignment_id, device_at=c.device_at, check_due_at=_next_check(engine, at))
+    ]
+
+
+def _at_work(engine: Engine, assignment_id: str, actor: Actor, what: str) -> Assignment:
+    """The job, if its crew has arrived and is not through with it."""
+    a = find_job(engine, assignment_id, actor)
+    if a.at_scene_at is None or a.state not in ACTIVE_ASSIGNMENT_STATES:
+        raise Rejected("illegal_transition", "assignment_id", before=str(a.state), after=what)
+    return a
+
+
+def count_patients(engine: Engine, c: co.CountPatients, at: datetime, actor: Actor) -> list[ev.AnyEvent]:
+    a = _at_work(engine, c.assignment_id, actor, "counted")
+    check_time(c.device_at, at, "device_at")
+    if engine.state.incidents[a.incident_id].patients == c.patients:
+        return []
+    return [
+        ev.PatientsCounted(
+            incident_id=a.incident_id,
+            assignment_id=a.assignment_id,
+            unit_id=a.unit_id,
+            patients=c.patients,
+            check_due_at=_next_check(engine, at),
+            device_at=c.device_at,
+        )
+    ]
+
+
+def report_safe(engine: Engine, c: co.ReportSafe, at: datetime, actor: Actor) -> list[ev.AnyEvent]:
+    a = find_job(engine, c.assignment_id, actor)
+    check_time(c.device_at, at, "device_at")
+    if a.state is not AssignmentState.AT_SCENE:
+        raise Rejected("illegal_transition", "assignment_id", before=str(a.state), after="safe")
+    return [
+        ev.CrewSafe(
+            assignment_id=a.assignment_id,
+            unit_id=a.unit_id,
+            check_due_at=_next_check(engine, at),
+            device_at=c.device_at,
+        )
+    ]
+
+
+def keep_photo(engine: Engine, c: co.KeepPhoto, at: datetime, actor: Actor) -> list[ev.AnyEvent]:
+    a = find_job(engine, c.assignment_id, actor)
+    check_time(c.device_at, at, "device_at")
+    return [
+        ev.PhotoKept(
+            incident_id=a.incident_id,
+            assignment_id=a.assignment_id,
+            unit_id=a.unit_id,
+            photo_id=c.photo_id,
+            width_px=c.width_px,
+            height_px=c.height_px,
+            size_bytes=c.size_bytes,
+            device_at=c.device_at,
+        )
+    ]
 
 
 def report_transporting(engine: Engine, c: co.ReportTransporting, at: datetime, actor: Actor) -> list[ev.AnyEvent]:
@@ -172,7 +244,11 @@ def report_transporting(engine: Engine, c: co.ReportTransporting, at: datetime, 
     hospital_id, why = c.hospital_id, "crew"
     if hospital_id is None:
         hospital_id, why = engine.choose_hospital(a)
-    return [ev.UnitTransporting(assignment_id=a.assignment_id, hospital_id=hospital_id, device_at=c.device_at, why=why)]
+    return [
+        ev.UnitTransporting(
+            assignment_id=a.assignment_id, hospital_id=hospital_id, device_at=c.device_at, why=why, notice=c.notice
+        )
+    ]
 
 
 def report_at_hospital(engine: Engine, c: co.ReportAtHospital, at: datetime, actor: Actor) -> list[ev.AnyEvent]:
@@ -207,6 +283,7 @@ def _close_if_last(engine: Engine, a: Assignment) -> list[ev.AnyEvent]:
 def request_backup(engine: Engine, c: co.RequestBackup, at: datetime, actor: Actor) -> list[ev.AnyEvent]:
     """One more place in the incident's plan; the planning round of the same step fills it or says why not."""
     a = find_job(engine, c.assignment_id, actor)
+    check_time(c.device_at, at, "device_at")
     if a.state not in ACTIVE_ASSIGNMENT_STATES:
         raise Rejected("illegal_transition", "assignment_id", before=str(a.state), after="backup")
     if not any(c.capability in kind.capabilities for kind in engine.region.unit_types.values()):
@@ -218,6 +295,7 @@ def request_backup(engine: Engine, c: co.RequestBackup, at: datetime, actor: Act
             level=incident.alarm_level,
             required=[*incident.required, c.capability],
             reason=f"{a.unit_id}: {c.reason}",
+            device_at=c.device_at,
         )
     ]
 
@@ -293,6 +371,9 @@ HANDLERS = {
     co.ReportEnRoute: report_en_route,
     co.ReportAtScene: report_at_scene,
     co.ReportAtPatient: report_at_patient,
+    co.CountPatients: count_patients,
+    co.ReportSafe: report_safe,
+    co.KeepPhoto: keep_photo,
     co.ReportTransporting: report_transporting,
     co.ReportAtHospital: report_at_hospital,
     co.ReportClear: report_clear,

@@ -226,6 +226,8 @@ class Engine:
             events: list[ev.AnyEvent] = []
             if what == "ack":
                 events = alarms.ack_overdue(self, subject, at)
+            elif what == "check":
+                events = alarms.check_overdue(self, subject)
             elif what == "confirm":
                 events = alarms.confirm_overdue(self, subject)
             elif what == "late":
@@ -298,6 +300,9 @@ class Engine:
         if what == "ack":
             a = state.assignments.get(subject)
             return a is not None and a.ack_due_at == when and a.state is AssignmentState.ALERTED
+        if what == "check":
+            a = state.assignments.get(subject)
+            return a is not None and a.check_due_at == when and a.silent_at is None
         if what == "lift":
             restriction = state.restrictions.get(subject)
             return restriction is not None and restriction.until == when
@@ -340,6 +345,9 @@ class Engine:
                 heapq.heappush(self._due, (event.ack_due_at, "ack", event.assignment_id))
                 if isinstance(event, ev.UnitAssigned):
                     self._risk_again(event.incident_id, entry.at)
+            case ev.UnitAtScene() | ev.UnitAtPatient() | ev.PatientsCounted() | ev.CrewSafe():
+                if event.check_due_at is not None:
+                    heapq.heappush(self._due, (event.check_due_at, "check", event.assignment_id))
             case ev.UnitWithdrawn() | ev.JobDeclined() | ev.JobUnanswered():
                 self._risk_again(event.incident_id, entry.at)
             case ev.IncidentOpened() | ev.IncidentRegraded() | ev.IncidentRelocated() | ev.IncidentReopened():
@@ -482,6 +490,8 @@ class Engine:
         for a in state.assignments.values():
             if a.ack_due_at is not None and a.state in COMING_STATES:
                 heapq.heappush(self._due, (a.ack_due_at, "ack", a.assignment_id))
+            if a.check_due_at is not None:
+                heapq.heappush(self._due, (a.check_due_at, "check", a.assignment_id))
         for incident_id in state.open_ids:
             self._watch(state.incidents[incident_id], at)
         for restriction in state.restrictions.values():

@@ -156,6 +156,29 @@ class IncidentReopened(Event, frozen=True, tag="incident_reopened"):
 class IncidentNoted(Event, frozen=True, tag="incident_noted"):
     incident_id: str
     text: str
+    device_at: datetime | None = None
+
+
+class PhotoKept(Event, frozen=True, tag="photo_kept"):
+    """A crew's picture of the scene, made anew without what the camera wrote into it; the file lies outside the journal."""
+
+    incident_id: str
+    assignment_id: str
+    unit_id: str
+    photo_id: str
+    width_px: int
+    height_px: int
+    size_bytes: int
+    device_at: datetime | None = None
+
+
+class PatientsCounted(Event, frozen=True, tag="patients_counted"):
+    incident_id: str
+    assignment_id: str
+    unit_id: str
+    patients: int
+    check_due_at: datetime | None = None
+    device_at: datetime | None = None
 
 
 class ClockCorrected(Event, frozen=True, tag="clock_corrected"):
@@ -174,6 +197,7 @@ class AlarmRaised(Event, frozen=True, tag="alarm_raised"):
     level: int
     required: list[str]
     reason: str
+    device_at: datetime | None = None
 
 
 class TriageAnswered(Event, frozen=True, tag="triage_answered"):
@@ -281,6 +305,8 @@ class JobReceipted(Event, frozen=True, tag="job_receipted"):
     assignment_id: str
     step: str
     device_at: datetime | None = None
+    device: str = ""
+    """Which of the unit's devices."""
 
 
 class JobAcknowledged(Event, frozen=True, tag="job_acknowledged"):
@@ -329,11 +355,31 @@ class UnitAtScene(Event, frozen=True, tag="unit_at_scene"):
     incident_id: str
     by: str
     device_at: datetime | None = None
+    check_due_at: datetime | None = None
+    """The crew's next sign of life; None where the region does not watch."""
 
 
 class UnitAtPatient(Event, frozen=True, tag="unit_at_patient"):
     assignment_id: str
     device_at: datetime | None = None
+    check_due_at: datetime | None = None
+
+
+class CrewSafe(Event, frozen=True, tag="crew_safe"):
+    """A sign of life from the scene (personnel accountability report); the next one is due at `check_due_at`."""
+
+    assignment_id: str
+    unit_id: str
+    check_due_at: datetime | None
+    device_at: datetime | None = None
+
+
+class CrewSilent(Event, frozen=True, tag="crew_silent"):
+    """No sign of life from a crew at the scene in the time the region allows: somebody must call it now."""
+
+    assignment_id: str
+    unit_id: str
+    incident_id: str
 
 
 class UnitTransporting(Event, frozen=True, tag="unit_transporting"):
@@ -341,6 +387,8 @@ class UnitTransporting(Event, frozen=True, tag="unit_transporting"):
     hospital_id: str | None = None
     device_at: datetime | None = None
     why: str = ""
+    notice: str = ""
+    """What the hospital should know before they arrive."""
 
 
 class UnitAtHospital(Event, frozen=True, tag="unit_at_hospital"):
@@ -363,6 +411,8 @@ class DutyStarted(Event, frozen=True, tag="duty_started"):
     crew: list[str]
     place: Place | None = None
     device_at: datetime | None = None
+    faults: list[str] | None = None
+    """What the vehicle check found wrong; [] = checked and well, None = not checked."""
 
 
 class DutyEnded(Event, frozen=True, tag="duty_ended"):
@@ -445,6 +495,8 @@ AnyEvent = (
     | IncidentClosed
     | IncidentReopened
     | IncidentNoted
+    | PhotoKept
+    | PatientsCounted
     | ClockCorrected
     | AlarmRaised
     | TriageAnswered
@@ -465,6 +517,8 @@ AnyEvent = (
     | ArrivalProposed
     | UnitAtScene
     | UnitAtPatient
+    | CrewSafe
+    | CrewSilent
     | UnitTransporting
     | UnitAtHospital
     | UnitCleared

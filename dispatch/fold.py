@@ -325,7 +325,7 @@ class State:
         a = self._assignment(assignment_id, "ended", entry)
         a.state = state
         a.ended_at = entry.at
-        a.ack_due_at = None
+        a.ack_due_at = a.check_due_at = a.silent_at = None
         a.reason = reason
         self.active_ids.pop(assignment_id, None)
         unit = self._unit(a.unit_id)

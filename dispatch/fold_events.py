@@ -7,6 +7,7 @@ that gives its kind a meaning. None of them decides anything.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from dispatch import events as ev
@@ -232,8 +233,38 @@ def _incident_reopened(s: State, e: ev.IncidentReopened, entry: ev.Entry) -> Non
     s.assign_seq = s.seq
 
 
+NOTES_KEPT = 12
+"""What a phone can still show; older notes stand in the journal."""
+
+
 def _incident_noted(s: State, e: ev.IncidentNoted, entry: ev.Entry) -> None:
+    incident = s._incident(e.incident_id)
+    incident.notes = [*incident.notes, e.text][-NOTES_KEPT:]
+
+
+def _photo_kept(s: State, e: ev.PhotoKept, entry: ev.Entry) -> None:
     s._incident(e.incident_id)
+
+
+def _patients_counted(s: State, e: ev.PatientsCounted, entry: ev.Entry) -> None:
+    s._incident(e.incident_id).patients = e.patients
+    _alive(s, e.assignment_id, e.check_due_at)
+
+
+def _alive(s: State, assignment_id: str, check_due_at: datetime | None) -> None:
+    """A sign of life; one that comes after the crew has left the scene starts no new watch."""
+    a = s._assignment(assignment_id)
+    a.silent_at = None
+    if a.state is AssignmentState.AT_SCENE:
+        a.check_due_at = check_due_at
+
+
+def _crew_safe(s: State, e: ev.CrewSafe, entry: ev.Entry) -> None:
+    _alive(s, e.assignment_id, e.check_due_at)
+
+
+def _crew_silent(s: State, e: ev.CrewSilent, entry: ev.Entry) -> None:
+    s._assignment(e.assignment_id).silent_at = entry.at
 
 
 def _clock_corrected(s: State, e: ev.ClockCorrected, entry: ev.Entry) -> None:
@@ -331,6 +362,8 @@ def _job_receipted(s: State, e: ev.JobReceipted, entry: ev.Entry) -> None:
         a.delivered_at = a.delivered_at or entry.at
     else:
         a.seen_at = a.seen_at or entry.at
+    if e.device:
+        a.receipts = {**a.receipts, f"{e.device}/{e.step}": entry.at}
 
 
 def _job_acknowledged(s: State, e: ev.JobAcknowledged, entry: ev.Entry) -> None:
@@ -371,6 +404,7 @@ def _unit_at_scene(s: State, e: ev.UnitAtScene, entry: ev.Entry) -> None:
     a.acknowledged_at = a.acknowledged_at or entry.at
     a.at_scene_at = entry.at
     a.ack_due_at = None
+    a.check_due_at = e.check_due_at
     incident = s._incident(e.incident_id)
     incident.first_at_scene_at = incident.first_at_scene_at or entry.at
     if a.first:
@@ -380,6 +414,7 @@ def _unit_at_scene(s: State, e: ev.UnitAtScene, entry: ev.Entry) -> None:
 
 def _unit_at_patient(s: State, e: ev.UnitAtPatient, entry: ev.Entry) -> None:
     s._assignment(e.assignment_id, "at_patient", entry).at_patient_at = entry.at
+    _alive(s, e.assignment_id, e.check_due_at)
 
 
 def _unit_transporting(s: State, e: ev.UnitTransporting, entry: ev.Entry) -> None:
@@ -387,6 +422,8 @@ def _unit_transporting(s: State, e: ev.UnitTransporting, entry: ev.Entry) -> Non
     a.state = AssignmentState.TRANSPORTING
     a.transporting_at = entry.at
     a.hospital_id = e.hospital_id
+    a.notice = e.notice
+    a.check_due_at = a.silent_at = None
     s.relocate_seq = s.seq
 
 
@@ -403,6 +440,7 @@ def _unit_cleared(s: State, e: ev.UnitCleared, entry: ev.Entry) -> None:
 def _duty_started(s: State, e: ev.DutyStarted, entry: ev.Entry) -> None:
     unit = s._unit(e.unit_id)
     unit.crew = list(e.crew)
+    unit.faults = list(e.faults or [])
     unit.duty_since = entry.at
     unit.moves_today = 0
     unit.post = unit.home_post
@@ -516,6 +554,10 @@ APPLY: dict[type[ev.Event], Callable[[State, Any, ev.Entry], None]] = {
     ev.IncidentReopened: _incident_reopened,
     ev.IncidentNoted: _incident_noted,
     ev.ClockCorrected: _clock_corrected,
+    ev.PhotoKept: _photo_kept,
+    ev.PatientsCounted: _patients_counted,
+    ev.CrewSafe: _crew_safe,
+    ev.CrewSilent: _crew_silent,
     ev.AlarmRaised: _alarm_raised,
     ev.TriageAnswered: _triage_answered,
     ev.PlanConfirmed: _plan_confirmed,

@@ -16,6 +16,10 @@ batch_entries = Histogram(
 requests = Counter("siaga_http_requests_total", "HTTP requests by route and status.", ["route", "method", "status"])
 request_seconds = Histogram("siaga_http_request_seconds", "Time to answer by route.", ["route"], buckets=FAST)
 stream_readers = Gauge("siaga_stream_readers", "Open console and unit streams.")
+device_feeds_replaced = Counter(
+    "siaga_device_feeds_replaced_total",
+    "Unit feeds opened again under the same key while the last was still open: a phone that came back, or a copied key.",
+)
 fixes = Counter("siaga_fixes_total", "GPS fixes by outcome.", ["outcome"])
 degraded = Gauge("siaga_degraded", "1 while events go to the local spool because the database is away.")
 projection_failures = Counter(

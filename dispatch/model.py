@@ -214,6 +214,10 @@ class Incident(msgspec.Struct):
     ended_by: str | None = None
     """`role:name` of who closed or cancelled it; they may take it back for a moment."""
     triage: dict[str, str] = {}
+    notes: list[str] = []
+    """The latest notes of desk and crews, oldest first; all of them stand in the journal."""
+    patients: int | None = None
+    """People hurt, as last counted by a crew at the scene; None while nobody has counted."""
     version: int = 0
     """Counts changes; commands may carry the version they saw (compare-and-set)."""
 
@@ -238,6 +242,8 @@ class Unit(msgspec.Struct):
     position: Position | None = None
     """Latest fix; not journaled, so not part of the digest."""
     out_of_service_for: str | None = None
+    faults: list[str] = []
+    """What the crew's check at duty on found wrong, in the crew's words; empty = all well or not checked."""
     moves_today: int = 0
     duty_since: datetime | None = None
 
@@ -272,8 +278,16 @@ class Assignment(msgspec.Struct):
     at_hospital_at: datetime | None = None
     ended_at: datetime | None = None
     hospital_id: str | None = None
+    notice: str = ""
+    """What the crew told the hospital on the way there."""
+    check_due_at: datetime | None = None
+    """At the scene: a sign of life is due by then; None when the region does not watch, or no longer at the scene."""
+    silent_at: datetime | None = None
+    """When the sign of life failed to come; None again once there is one."""
     reason: str = ""
     device_at: dict[str, datetime] = {}
+    receipts: dict[str, datetime] = {}
+    """`<device>/<step>` -> when each of the unit's devices said the job was `delivered` or `seen`, by our clock."""
 
 
 class Restriction(msgspec.Struct, frozen=True):

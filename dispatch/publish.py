@@ -92,6 +92,11 @@ class Hub:
             for subscriber in readers:
                 subscriber.offer(b"")  # a device is sent the whole present whatever the message says
 
+    def wake_unit(self, unit_id: str) -> None:
+        """The same for the devices of one unit."""
+        for subscriber in self._of_unit.get(unit_id, ()):
+            subscriber.offer(b"")
+
     def listen(self, listener: Listener) -> None:
         """Call with each published batch, in order, synchronously. Listeners must be quick."""
         self._listeners.append(listener)

@@ -32,6 +32,7 @@ from dispatch.live import Live
 from dispatch.migrate import apply_grants, check_schema, migrate
 from dispatch.nodes import Node, PostgresElection
 from dispatch.pack import load as load_pack
+from dispatch.photos import Photos
 from dispatch.policies import registry
 from dispatch.policies.view import Policy
 from dispatch.projections import check_journal
@@ -153,6 +154,7 @@ class Server:
             places=rooms.places,
             tiles=rooms.tiles,
             history=History(lines),
+            photos=Photos(config.var / "photos" / region.code),
             demo=config.demo,
         )
         self.services = services

@@ -31,6 +31,8 @@ FIXES_KEPT = 500
 """What one batch may hold (`dispatch/avl.py`); a longer tunnel loses its oldest points."""
 GPS_SIGMA_M = 4.0
 """Spread of a phone's position under open sky (about 4.9 m at 95 %, gps.gov)."""
+ASKED_SHARE = 0.75
+"""The app asks "all well?" after this share of the region's interval."""
 HOSPITAL_WAIT_S = 20.0
 """How long a crew waits to be told the hospital before it drives to the nearest it knows."""
 ROLLING_TURNOUT_S = (4.0, 15.0)
@@ -419,6 +421,14 @@ class Crew:
         if self.region.kinds[job.incident.kind].medical:
             walk_s = min(self.rng.uniform(15.0, 90.0), scene_s * 0.5)
             self._plan(at_s + walk_s, lambda now_s: self._press_job("report_at_patient", now_s))
+            hurt = 1 if self.rng.random() < 0.9 else self.rng.randint(2, 5)
+            count_s = walk_s + min(60.0, scene_s * 0.2)
+            self._plan(at_s + count_s, lambda now_s: self._press_job("count_patients", now_s, patients=hurt))
+        every_s = self.region.limits.crew_check_s
+        if every_s is not None:  # the phone asks before the desk would
+            for n in range(1, int(scene_s / (every_s * ASKED_SHARE)) + 1):
+                safe_s = at_s + n * every_s * ASKED_SHARE + self.rng.uniform(2.0, 30.0)
+                self._plan(safe_s, lambda now_s: self._press_job("report_safe", now_s))
         leave = self._load if self.unit_type.transport and self.habits.transports(self, job) else self._clear
         self._plan(at_s + scene_s, leave)
 

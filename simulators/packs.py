@@ -193,7 +193,7 @@ def simulate(folder: Path, policy: str | None, years: float, seed: int, var: Pat
         raise Rejected("no_demand", "demand.toml", folder=folder.name)
     graph = load_roads(folder, region, var)
     graph.warm_up()
-    limits = msgspec.structs.replace(region.limits, candidates_max=EXPLAINED_MAX, risk_check_s=None)
+    limits = msgspec.structs.replace(region.limits, candidates_max=EXPLAINED_MAX, risk_check_s=None, crew_check_s=None)
     region = msgspec.structs.replace(region, limits=limits)
     calls = draw_year(region, demand, read_villages(folder / "kelurahan.csv"), years, seed)
     roads = GraphRoads(graph)

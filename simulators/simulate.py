@@ -65,6 +65,7 @@ def prepare(city: City, deadline_s: float | None = None, street_posts: int = 0) 
         target_s=targets[0],
         candidates_max=4,  # the journal of a run is thrown away; four ranked units a choice are enough to look at
         risk_check_s=None,  # warnings change no decision
+        crew_check_s=None,  # and neither do these
         relocate_every_s=0.0,  # every change, as in the study; a city may ask for calmer crews
         retry_s=120.0,  # a freed unit starts a round at once; retrying more often only repeats the same answer
         move_ups_per_duty=MOVES_PER_SHIFT_MAX * SHIFTS_A_RUN,

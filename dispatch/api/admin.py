@@ -12,6 +12,7 @@ from aiohttp import web
 from dispatch.api import links
 from dispatch.api.problems import Problem
 from dispatch.api.routes import ADMIN, AUDITOR, SUPERVISOR, Call, Route, json
+from dispatch.api.services import Services
 from dispatch.api.session import AccountRow
 from dispatch.roles import Role
 
@@ -133,12 +134,24 @@ ENROLMENT_LIFE = timedelta(minutes=10)
 LABEL = "enrol:"
 
 
+DEVICES_PER_UNIT_MAX = 2
+"""The leader's phone and the driver's; a third key is one that nobody misses when it is lost."""
+
+
+def _has_room(services: Services, unit_id: str) -> None:
+    """Raises Problem when the unit's devices are all enrolled. Keys issued otherwise (a demonstration's) do not count."""
+    enrolled = [t for t in services.accounts.tokens() if t.holder == unit_id and t.label.startswith(LABEL)]
+    if len(enrolled) >= DEVICES_PER_UNIT_MAX:
+        raise Problem("too_many_devices", "unit_id", {"limit": DEVICES_PER_UNIT_MAX})
+
+
 async def offer(call: Call) -> web.StreamResponse:
     """A one-time enrolment code for a unit's phone."""
     services = call.services
     unit_id = call.body.unit_id
     if unit_id not in services.region.units:
         raise Problem("unknown_unit", "unit_id")
+    _has_room(services, unit_id)
     now = services.clock.now()
     subject = f"{unit_id}~{secrets.token_urlsafe(6)}"
     code = links.make(services.secret, subject, now, links.ENROL, ENROLMENT_LIFE)
@@ -154,6 +167,7 @@ async def enrol(call: Call) -> web.StreamResponse:
     unit_id, _, nonce = subject.partition("~")
     if nonce in services.enrolled or any(t.label == LABEL + nonce for t in services.accounts.tokens()):
         raise Problem("enrolment_invalid", "code")
+    _has_room(services, unit_id)
     services.enrolled.add(nonce)
     token = await services.accounts.issue_token(Role.CREW, unit_id, LABEL + nonce, f"unit:{unit_id}")
     return json(Enrolled(unit_id, token), status=201)
@@ -224,7 +238,7 @@ ROUTES = [
         roles=frozenset({ADMIN, SUPERVISOR}),
         body=NewEnrolment,
         answer=Enrolment,
-        statuses=(201, 404),
+        statuses=(201, 404, 409),
         tag="admin",
     ),
     Route(
@@ -234,7 +248,7 @@ ROUTES = [
         "Exchange an enrolment code for the device's key.",
         body=Enrol,
         answer=Enrolled,
-        statuses=(201, 403, 503),
+        statuses=(201, 403, 409, 503),
         tag="unit",
         limit="public_read",
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from aiohttp import web
 
 from dispatch import commands as co
@@ -42,6 +43,8 @@ STAFF: dict[type[co.Command], frozenset[str]] = {
     co.ReportEnRoute: SENDERS,
     co.ReportAtScene: SENDERS,
     co.ReportAtPatient: SENDERS,
+    co.CountPatients: SENDERS,
+    co.ReportSafe: SENDERS,
     co.ReportTransporting: SENDERS,
     co.ReportAtHospital: SENDERS,
     co.ReportClear: SENDERS,
@@ -65,6 +68,8 @@ UNIT: tuple[type[co.Command], ...] = (
     co.ReportEnRoute,
     co.ReportAtScene,
     co.ReportAtPatient,
+    co.CountPatients,
+    co.ReportSafe,
     co.ReportTransporting,
     co.ReportAtHospital,
     co.ReportClear,
@@ -89,7 +94,12 @@ def idempotency_key(call: Call) -> str | None:
 async def give(call: Call) -> web.StreamResponse:
     """Any command: the body is the command."""
     path = call.request.path.encode()
-    body = await call.services.live.submit(call.body, call.who, key=idempotency_key(call), body=path + call.raw)
+    command = call.body
+    if call.who.role == CREW and not isinstance(command, co.ReceiptJob):
+        call.services.fix_from[call.who.name] = (call.device, call.services.clock.now())
+    if isinstance(command, co.ReceiptJob):
+        command = msgspec.structs.replace(command, device=call.device)
+    body = await call.services.live.submit(command, call.who, key=idempotency_key(call), body=path + call.raw)
     return json_bytes(body)
 
 

@@ -61,7 +61,7 @@ def guarded(route: Route) -> Next:
         if route.guard is Guard.SESSION:
             call.actor = await _staff(request, services)
         elif route.guard is Guard.DEVICE:
-            call.actor = await _device(request, services)
+            call.actor, call.device = await _device(request, services)
         if call.actor is not None and call.actor.role not in route.roles:
             raise Problem("forbidden", detail={"role": call.actor.role})
         if decoder is not None:
@@ -97,8 +97,8 @@ async def _staff(request: web.Request, services: Services) -> Actor:
     return session.actor
 
 
-async def _device(request: web.Request, services: Services) -> Actor:
-    """The unit or partner behind a bearer token; web sockets in browsers carry it as a subprotocol."""
+async def _device(request: web.Request, services: Services) -> tuple[Actor, str]:
+    """The unit or partner behind a bearer token, and which of its devices; web sockets in browsers carry it as a subprotocol."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         token = next(
@@ -112,7 +112,7 @@ async def _device(request: web.Request, services: Services) -> Actor:
     device = await services.accounts.device(token) if token else None
     if device is None:
         raise Problem("not_signed_in")
-    return Actor(role=device.role.value, name=device.holder)
+    return Actor(role=device.role.value, name=device.holder), device.token_hash[:4].hex()
 
 
 def same_origin(request: web.Request) -> bool:

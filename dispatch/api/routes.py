@@ -49,12 +49,14 @@ class Guard(enum.StrEnum):
 class Call:
     """One request, already authenticated and decoded, as handlers see it."""
 
-    __slots__ = ("actor", "body", "demo", "query", "raw", "request", "services")
+    __slots__ = ("actor", "body", "demo", "device", "query", "raw", "request", "services")
 
     def __init__(self, request: web.Request, services: Any) -> None:
         self.request = request
         self.services = services
         self.actor: Actor | None = None
+        self.device = ""
+        """Which of a unit's keys was shown, in eight hex digits; nothing can be done with it."""
         self.body: Any = None
         self.raw: bytes = b""
         self.query: Any = None
@@ -82,6 +84,8 @@ class Route(msgspec.Struct, frozen=True):
     roles: frozenset[str] = ANYONE
     body: Any = None
     """msgspec type of the JSON body, None when there is none."""
+    takes: tuple[str, ...] = ()
+    """Media types of a body that is not JSON; its handler reads it by `read_bytes`."""
     query: type[msgspec.Struct] | None = None
     answer: Any = None
     """msgspec type of the 200 answer, None for anything that is not JSON."""
@@ -115,25 +119,31 @@ async def read_body(request: web.Request, decoder: msgspec.json.Decoder[Any]) ->
     """The decoded body and its bytes. Raises Problem for everything that is wrong with it."""
     if request.content_type != "application/json":
         raise Problem("unsupported_media_type")
-    if request.content_length is not None and request.content_length > BODY_MAX:
-        raise Problem("body_too_large", detail={"bytes_max": BODY_MAX})
-    raw = bytearray()
-    try:
-        async with asyncio.timeout(BODY_S):
-            async for chunk in request.content.iter_chunked(BODY_MAX):
-                raw += chunk
-                if len(raw) > BODY_MAX:
-                    raise Problem("body_too_large", detail={"bytes_max": BODY_MAX})
-    except TimeoutError:
-        raise Problem("body_too_slow", detail={"seconds_max": BODY_S}) from None
+    raw = await read_bytes(request, BODY_MAX, BODY_S)
     if NUL in raw:
         raise Problem("invalid_body", detail={"why": "NUL character"})  # PostgreSQL cannot keep it; memory would differ
     try:
-        return decoder.decode(bytes(raw)), bytes(raw)
+        return decoder.decode(raw), raw
     except msgspec.ValidationError as error:
         raise from_validation(error, "invalid_body") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Problem("invalid_json") from None
+
+
+async def read_bytes(request: web.Request, bytes_max: int, seconds_max: float) -> bytes:
+    """The body as it came. Raises Problem when it is too large or too slow."""
+    if request.content_length is not None and request.content_length > bytes_max:
+        raise Problem("body_too_large", detail={"bytes_max": bytes_max})
+    raw = bytearray()
+    try:
+        async with asyncio.timeout(seconds_max):
+            async for chunk in request.content.iter_chunked(BODY_MAX):
+                raw += chunk
+                if len(raw) > bytes_max:
+                    raise Problem("body_too_large", detail={"bytes_max": bytes_max})
+    except TimeoutError:
+        raise Problem("body_too_slow", detail={"seconds_max": seconds_max}) from None
+    return bytes(raw)
 
 
 def read_query(request: web.Request, shape: type[msgspec.Struct]) -> Any:
@@ -221,7 +231,7 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     statuses = set(route.statuses)
     if route.guard is not Guard.NONE:
         statuses |= {401, 403}
-    if route.body is not None:
+    if route.body is not None or route.takes:
         statuses |= {400, 408, 413, 415, 422}
     if route.query is not None:
         statuses.add(422)
@@ -267,6 +277,9 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
             "required": True,
             "content": {"application/json": {"schema": schemas[repr(route.body)]}},
         }
+    if route.takes:
+        binary = {"schema": {"type": "string", "format": "binary"}}
+        operation["requestBody"] = {"required": True, "content": dict.fromkeys(route.takes, binary)}
     if route.guard is Guard.SESSION:
         unsafe = route.method in ("POST", "PUT", "PATCH", "DELETE")
         operation["security"] = [{"session": [], "csrf": []} if unsafe else {"session": []}]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import weakref
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from aiohttp import web
@@ -14,6 +16,7 @@ from dispatch.classify import Classifier
 from dispatch.clock import Clock
 from dispatch.live import Live
 from dispatch.nodes import Node
+from dispatch.photos import Photos
 from dispatch.region import Region
 
 
@@ -39,6 +42,14 @@ class Services:
     """Enrolment codes used on this node; the token's label tells the other nodes."""
     reach: dict[Any, Any] = field(default_factory=dict)
     """Drawn reach maps, by question; see `maps.py`."""
+    feeds: dict[str, dict[str, web.WebSocketResponse]] = field(default_factory=dict)
+    """Unit -> device -> its open feed, in the order in which the devices connected."""
+    fix_from: dict[str, tuple[str, datetime]] = field(default_factory=dict)
+    """Unit -> which of its devices tells where it is, and when that one was last heard or used."""
+    photos: Photos | None = None
+    """Where crews' pictures are kept; None = they are refused."""
+    decoding: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    """One picture at a time: at its limit one takes 100 MB while it is open, and reports go first."""
     presence: dict[str, dict[str, Any]] = field(default_factory=dict)
     demo: bool = False
     sockets: weakref.WeakSet[web.WebSocketResponse] = field(default_factory=weakref.WeakSet)

@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from aiohttp import WSMsgType, web
 
 from dispatch import avl, metrics
 from dispatch.api.edge import TOKEN_SUBPROTOCOL
+from dispatch.api.job import Destination, Feed, feed_of, roads_of
 from dispatch.api.problems import Problem
 from dispatch.api.routes import CREW, Call, Route, json
-from dispatch.model import Assignment, Place, Unit
+from dispatch.api.services import Services
+from dispatch.model import Place, Position
 from dispatch.publish import Subscriber
+from dispatch.region import Post
+from geo.router import REGULAR
+
+log = logging.getLogger("siaga.unit")
 
 POLL_S = 25.0
 """Under the 30 s after which mobile networks' proxies give up."""
 PING_S = 20.0
 HEARTBEAT_S = 10.0
+OPENED_ELSEWHERE = 4409
+"""Close code: the same key opened another feed. A phone that gets it while it is in use has a twin."""
+HOSPITALS_MAX = 8
+"""What fits a phone's screen; the nearest by road come first."""
 
 
 class Fixes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,83 +48,8 @@ class FixesAnswer(msgspec.Struct):
     flagged: list[Flag]
 
 
-class JobIncident(msgspec.Struct):
-    """The incident as its crew needs it; nothing of the caller but their words."""
-
-    incident_id: str
-    kind: str
-    kind_name: str
-    priority: int
-    place: Place
-    first_ring_at: datetime
-    deadline: datetime
-    state: str
-    zone: str | None
-    descriptions: list[str]
-    triage: dict[str, str]
-    units: list[str]
-
-
-class Job(msgspec.Struct):
-    assignment: Assignment
-    incident: JobIncident
-
-
-class Feed(msgspec.Struct):
-    """`hello` on connecting, `job` on every change of this unit, its job or its incident."""
-
-    type: str
-    seq: int
-    at: datetime
-    unit: Unit
-    job: Job | None
-
-
 class PollQuery(msgspec.Struct, frozen=True):
     after: Annotated[int, msgspec.Meta(ge=0)] = 0
-
-
-def feed_of(services: Any, unit_id: str, kind: str) -> Feed:
-    """The whole present of one unit: a device that has this needs nothing it may have missed."""
-    hub = services.live.hub
-    state = hub.state
-    unit = state.units.get(unit_id)
-    if unit is None:
-        raise Problem("unknown_unit", "unit_id")
-    job = None
-    if unit.assignment_id is not None:
-        a = state.assignments[unit.assignment_id]
-        incident = state.incidents[a.incident_id]
-        region = services.region
-        named = region.kinds.get(incident.kind)
-        job = Job(
-            assignment=a,
-            incident=JobIncident(
-                incident_id=incident.incident_id,
-                kind=incident.kind,
-                kind_name=named.name_id if named is not None else incident.kind,
-                priority=incident.priority,
-                place=incident.place,
-                first_ring_at=incident.first_ring_at,
-                deadline=services.live.deadline(incident),
-                state=str(incident.state),
-                zone=incident.zone,
-                descriptions=[
-                    state.reports[r].description
-                    for r in incident.report_ids
-                    if r in state.reports and state.reports[r].description
-                ],
-                triage=incident.triage,
-                units=[x.unit_id for x in state.active_of(incident)],
-            ),
-        )
-    return Feed(
-        type=kind,
-        seq=state.seq,
-        at=services.clock.now(),
-        unit=msgspec.structs.replace(unit, position=None),
-        job=job,
-    )
 
 
 async def feed(call: Call) -> web.StreamResponse:
@@ -126,10 +63,13 @@ async def feed(call: Call) -> web.StreamResponse:
     hub = services.live.hub
     subscriber = hub.subscribe_unit(unit_id)
     metrics.stream_readers.inc()
+    before = _take_over(services, unit_id, call.device, socket)
     try:
-        await socket.send_str(msgspec.json.encode(feed_of(services, unit_id, "hello")).decode())
+        await socket.send_str(msgspec.json.encode(feed_of(services, unit_id, "hello", call.device)).decode())
         async with asyncio.TaskGroup() as tasks:
-            sender = tasks.create_task(_send(socket, subscriber, services, unit_id))
+            if before is not None:
+                tasks.create_task(_say_farewell(before))
+            sender = tasks.create_task(_send(socket, subscriber, services, unit_id, call.device))
             async for message in socket:
                 if message.type in (WSMsgType.CLOSE, WSMsgType.ERROR):
                     break
@@ -139,20 +79,60 @@ async def feed(call: Call) -> web.StreamResponse:
     finally:
         hub.unsubscribe_unit(unit_id, subscriber)
         metrics.stream_readers.dec()
+        _leave(services, unit_id, call.device, socket)
     return socket
 
 
-async def _send(socket: web.WebSocketResponse, subscriber: Subscriber, services: Any, unit_id: str) -> None:
+def _take_over(
+    services: Services, unit_id: str, device: str, socket: web.WebSocketResponse
+) -> web.WebSocketResponse | None:
+    """One key, one feed: the newest is served, because a phone that lost its line comes back before we know it was gone.
+    Returns the one it replaces. Two phones with a copied key throw each other out, which is counted and written down.
+    """
+    feeds = services.feeds.setdefault(unit_id, {})
+    before = feeds.pop(device, None)
+    feeds[device] = socket
+    if before is None or before.closed:
+        return None
+    metrics.device_feeds_replaced.inc()
+    log.info("feed opened again under the same key unit=%s device=%s", unit_id, device)
+    return before
+
+
+async def _say_farewell(socket: web.WebSocketResponse) -> None:
+    """In words as well: a close code does not survive every proxy."""
+    try:
+        await socket.send_str('{"type":"elsewhere"}')
+        await socket.close(code=OPENED_ELSEWHERE, message=b"opened elsewhere")
+    except (ConnectionError, RuntimeError):
+        pass  # it was gone already
+
+
+def _leave(services: Services, unit_id: str, device: str, socket: web.WebSocketResponse) -> None:
+    feeds = services.feeds.get(unit_id, {})
+    if feeds.get(device) is not socket:
+        return  # another one under the same key has taken over
+    del feeds[device]
+    if feeds:
+        services.live.hub.wake_unit(unit_id)  # an alert that rang here must ring on the unit's other device
+    else:
+        del services.feeds[unit_id]
+
+
+async def _send(
+    socket: web.WebSocketResponse, subscriber: Subscriber, services: Services, unit_id: str, device: str
+) -> None:
     while True:
         try:
             async with asyncio.timeout(HEARTBEAT_S):
                 await subscriber.queue.get()
         except TimeoutError:
-            await socket.send_str(msgspec.json.encode({"type": "status", "at": services.clock.now()}).decode())
+            sign = {"type": "status", "at": services.clock.now(), "roads": roads_of(services.live.hub.state)}
+            await socket.send_str(msgspec.json.encode(sign).decode())
             continue
         while not subscriber.queue.empty():
             subscriber.queue.get_nowait()  # several changes at once need one message: it carries the whole present
-        await socket.send_str(msgspec.json.encode(feed_of(services, unit_id, "job")).decode())
+        await socket.send_str(msgspec.json.encode(feed_of(services, unit_id, "job", device)).decode())
 
 
 async def poll(call: Call) -> web.StreamResponse:
@@ -169,7 +149,40 @@ async def poll(call: Call) -> web.StreamResponse:
                 pass
     finally:
         hub.unsubscribe_unit(unit_id, subscriber)
-    return json(feed_of(services, unit_id, "job"))
+    return json(feed_of(services, unit_id, "job", call.device))
+
+
+def _believes(services: Services, unit_id: str, device: str, now: datetime) -> bool:
+    """A unit with two devices is where the one in its crew's hands is: the last to press a button, else the first to speak.
+    The other one may lie in the office; it is heard again when this one has been silent for as long as a fix is good.
+    """
+    device_before, at = services.fix_from.get(unit_id, (device, now))
+    return device_before == device or (now - at).total_seconds() > services.region.limits.fix_stale_s
+
+
+async def hospitals(call: Call) -> web.StreamResponse:
+    """Where this unit could take its patient, the nearest by road first."""
+    services, unit_id = call.services, call.who.name
+    hub = services.live.hub
+    unit = hub.state.units.get(unit_id)
+    if unit is None:
+        raise Problem("unknown_unit", "unit_id")
+    here: Position | Place | Post | None = hub.positions.get(unit_id)
+    if here is None and unit.assignment_id is not None:
+        here = hub.state.incidents[hub.state.assignments[unit.assignment_id].incident_id].place
+    if here is None:
+        here = services.region.posts.get(unit.post or "")
+    there = sorted(services.region.hospitals.values(), key=lambda h: h.code)
+    times: list[float] = [math.inf] * len(there)
+    if here is not None and there:
+        router = services.live.router
+        times = router.matrix_s([(here.lon, here.lat)], [(h.lon, h.lat) for h in there], REGULAR)[0].tolist()
+    found = [
+        Destination(h.code, h.name, h.lon, h.lat, h.emergency, round(s, 1) if math.isfinite(s) else None)
+        for s, h in zip(times, there, strict=True)
+    ]
+    found.sort(key=lambda d: (not d.emergency, d.eta_s is None, d.eta_s or 0.0, d.hospital_id))
+    return json(found[:HOSPITALS_MAX])
 
 
 async def fixes(call: Call) -> web.StreamResponse:
@@ -179,6 +192,10 @@ async def fixes(call: Call) -> web.StreamResponse:
     if unit_id not in hub.state.units:
         raise Problem("unknown_unit", "unit_id")
     now = services.clock.now()
+    if not _believes(services, unit_id, call.device, now):
+        metrics.fixes.labels("other_device").inc(len(call.body.fixes))
+        flags = [Flag(index, "other_device") for index in range(len(call.body.fixes))]
+        return json(FixesAnswer(accepted=0, flagged=flags))
     flagged: list[Flag] = []
     accepted = 0
     last = hub.positions.get(unit_id)
@@ -192,6 +209,7 @@ async def fixes(call: Call) -> web.StreamResponse:
         services.live.keep_fix(unit_id, last)
         accepted += 1
     if accepted and last is not None:
+        services.fix_from[unit_id] = (call.device, now)
         services.live.fix(unit_id, last)
         metrics.fixes.labels("accepted").inc(accepted)
     return json(FixesAnswer(accepted=accepted, flagged=flagged))
@@ -215,6 +233,16 @@ ROUTES = [
         roles=frozenset({CREW}),
         query=PollQuery,
         answer=Feed,
+        statuses=(404,),
+        tag="unit",
+    ),
+    Route(
+        "GET",
+        "/api/v1/unit/hospitals",
+        hospitals,
+        "Hospitals this unit could drive to, the nearest by road first.",
+        roles=frozenset({CREW}),
+        answer=list[Destination],
         statuses=(404,),
         tag="unit",
     ),

@@ -49,14 +49,14 @@ incident_row AS (
         mode, alarm_level, zone, report_ids, assignment_ids, first_assigned_at, first_at_scene_at,
         first_capable_at_scene_at, warned_at, breached_at, retry_at, required, unfilled, "like", chance,
         predicted_at, confirmed, confirm_due_at, assigned_count, merged_into, state_before_merge,
-        reports_before_merge, ended_at, outcome, ended_by, triage, version
+        reports_before_merge, ended_at, outcome, ended_by, triage, notes, patients, version
     )
     SELECT
         $1, incident_id, kind, priority, highest_priority, place, state, first_ring_at, opened_at, plan, mode,
         alarm_level, zone, report_ids, assignment_ids, first_assigned_at, first_at_scene_at,
         first_capable_at_scene_at, warned_at, breached_at, retry_at, required, unfilled, "like", chance,
         predicted_at, confirmed, confirm_due_at, assigned_count, merged_into, state_before_merge,
-        reports_before_merge, ended_at, outcome, ended_by, triage, version
+        reports_before_merge, ended_at, outcome, ended_by, triage, notes, patients, version
     FROM json_to_recordset($11::json) AS _ (
         incident_id text, kind text, priority integer, highest_priority integer, place json, state text,
         first_ring_at timestamptz, opened_at timestamptz, plan text, mode text, alarm_level integer,
@@ -65,14 +65,14 @@ incident_row AS (
         breached_at timestamptz, retry_at timestamptz, required text[], unfilled text[], "like" json,
         chance double precision, predicted_at timestamptz, confirmed boolean, confirm_due_at timestamptz,
         assigned_count integer, merged_into text, state_before_merge text, reports_before_merge text[],
-        ended_at timestamptz, outcome text, ended_by text, triage json, version integer
+        ended_at timestamptz, outcome text, ended_by text, triage json, notes text[], patients integer, version integer
     )
     ON CONFLICT (region, incident_id) DO UPDATE SET (
         kind, priority, highest_priority, place, state, first_ring_at, opened_at, plan, mode, alarm_level,
         zone, report_ids, assignment_ids, first_assigned_at, first_at_scene_at, first_capable_at_scene_at,
         warned_at, breached_at, retry_at, required, unfilled, "like", chance, predicted_at, confirmed,
         confirm_due_at, assigned_count, merged_into, state_before_merge, reports_before_merge, ended_at,
-        outcome, ended_by, triage, version
+        outcome, ended_by, triage, notes, patients, version
     ) = ROW (
         excluded.kind, excluded.priority, excluded.highest_priority, excluded.place, excluded.state,
         excluded.first_ring_at, excluded.opened_at, excluded.plan, excluded.mode, excluded.alarm_level,
@@ -82,30 +82,30 @@ incident_row AS (
         excluded.chance, excluded.predicted_at, excluded.confirmed, excluded.confirm_due_at,
         excluded.assigned_count, excluded.merged_into, excluded.state_before_merge,
         excluded.reports_before_merge, excluded.ended_at, excluded.outcome, excluded.ended_by, excluded.triage,
-        excluded.version
+        excluded.notes, excluded.patients, excluded.version
     )
 ),
 
 unit_row AS (
     INSERT INTO unit (
         region, unit_id, unit_type, agency, state, capabilities, mode, home_post, post, moving_up_since,
-        assignment_id, crew, since, out_of_service_for, moves_today, duty_since
+        assignment_id, crew, since, out_of_service_for, faults, moves_today, duty_since
     )
     SELECT
         $1, unit_id, unit_type, agency, state, capabilities, mode, home_post, post, moving_up_since,
-        assignment_id, crew, since, out_of_service_for, moves_today, duty_since
+        assignment_id, crew, since, out_of_service_for, faults, moves_today, duty_since
     FROM json_to_recordset($12::json) AS _ (
         unit_id text, unit_type text, agency text, state text, capabilities text[], mode text, home_post text,
         post text, moving_up_since timestamptz, assignment_id text, crew text[], since timestamptz,
-        out_of_service_for text, moves_today integer, duty_since timestamptz
+        out_of_service_for text, faults text[], moves_today integer, duty_since timestamptz
     )
     ON CONFLICT (region, unit_id) DO UPDATE SET (
         unit_type, agency, state, capabilities, mode, home_post, post, moving_up_since, assignment_id, crew,
-        since, out_of_service_for, moves_today, duty_since
+        since, out_of_service_for, faults, moves_today, duty_since
     ) = ROW (
         excluded.unit_type, excluded.agency, excluded.state, excluded.capabilities, excluded.mode,
         excluded.home_post, excluded.post, excluded.moving_up_since, excluded.assignment_id, excluded.crew,
-        excluded.since, excluded.out_of_service_for, excluded.moves_today, excluded.duty_since
+        excluded.since, excluded.out_of_service_for, excluded.faults, excluded.moves_today, excluded.duty_since
     )
 ),
 
@@ -114,13 +114,13 @@ assignment_row AS (
         region, assignment_id, incident_id, unit_id, capability, state, assigned_at, assigned_by, first,
         eta_s, arrival_sd_s, ack_due_at, alerts, voice_task_at, delivered_at, seen_at, acknowledged_at,
         en_route_at, at_scene_at, geofence_at, at_patient_at, transporting_at, at_hospital_at, ended_at,
-        hospital_id, reason, device_at
+        hospital_id, notice, check_due_at, silent_at, reason, device_at, receipts
     )
     SELECT
         $1, assignment_id, incident_id, unit_id, capability, state, assigned_at, assigned_by, first, eta_s,
         arrival_sd_s, ack_due_at, alerts, voice_task_at, delivered_at, seen_at, acknowledged_at, en_route_at,
         at_scene_at, geofence_at, at_patient_at, transporting_at, at_hospital_at, ended_at, hospital_id,
-        reason, device_at
+        notice, check_due_at, silent_at, reason, device_at, receipts
     FROM json_to_recordset($13::json) AS _ (
         assignment_id text, incident_id text, unit_id text, capability text, state text,
         assigned_at timestamptz, assigned_by text, first boolean, eta_s double precision,
@@ -128,19 +128,21 @@ assignment_row AS (
         delivered_at timestamptz, seen_at timestamptz, acknowledged_at timestamptz, en_route_at timestamptz,
         at_scene_at timestamptz, geofence_at timestamptz, at_patient_at timestamptz,
         transporting_at timestamptz, at_hospital_at timestamptz, ended_at timestamptz, hospital_id text,
-        reason text, device_at json
+        notice text, check_due_at timestamptz, silent_at timestamptz, reason text, device_at json, receipts json
     )
     ON CONFLICT (region, assignment_id) DO UPDATE SET (
         incident_id, unit_id, capability, state, assigned_at, assigned_by, first, eta_s, arrival_sd_s,
         ack_due_at, alerts, voice_task_at, delivered_at, seen_at, acknowledged_at, en_route_at, at_scene_at,
-        geofence_at, at_patient_at, transporting_at, at_hospital_at, ended_at, hospital_id, reason, device_at
+        geofence_at, at_patient_at, transporting_at, at_hospital_at, ended_at, hospital_id, notice,
+        check_due_at, silent_at, reason, device_at, receipts
     ) = ROW (
         excluded.incident_id, excluded.unit_id, excluded.capability, excluded.state, excluded.assigned_at,
         excluded.assigned_by, excluded.first, excluded.eta_s, excluded.arrival_sd_s, excluded.ack_due_at,
         excluded.alerts, excluded.voice_task_at, excluded.delivered_at, excluded.seen_at,
         excluded.acknowledged_at, excluded.en_route_at, excluded.at_scene_at, excluded.geofence_at,
         excluded.at_patient_at, excluded.transporting_at, excluded.at_hospital_at, excluded.ended_at,
-        excluded.hospital_id, excluded.reason, excluded.device_at
+        excluded.hospital_id, excluded.notice, excluded.check_due_at, excluded.silent_at, excluded.reason,
+        excluded.device_at, excluded.receipts
     )
 )
 

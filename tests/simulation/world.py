@@ -73,6 +73,7 @@ class HostClock:
 class _Device(msgspec.Struct):
     role: Any
     holder: str
+    token_hash: bytes = b"phone"
 
 
 class _Role(msgspec.Struct):

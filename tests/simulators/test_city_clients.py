@@ -102,6 +102,7 @@ def test_crew_works_a_job_in_the_only_legal_order() -> None:
         "report_at_scene",  # the geofence proposes
         "report_at_scene",  # the crew confirms
         "report_at_patient",
+        "count_patients",
         "report_transporting",
         "report_at_hospital",
         "report_clear",
