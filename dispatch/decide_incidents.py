@@ -95,14 +95,48 @@ def merge_incident(engine: Engine, c: co.MergeIncident, at: datetime, actor: Act
     if gone is into:
         raise Rejected("merge_with_itself", "into")
     transitions.require(transitions.INCIDENT, gone.state, IncidentState.MERGED, "incident_id")
-    return [
+    moved = [a.assignment_id for a in engine.state.active_of(gone)]
+    takes_over = gone.priority < into.priority  # what is left is as urgent as the more urgent of the two, with its plan
+    flags = engine.first_flags(gone if takes_over else into)
+    events: list[ev.AnyEvent] = []
+    if takes_over:
+        events.append(
+            ev.IncidentRegraded(
+                incident_id=into.incident_id,
+                incident_kind=gone.kind,
+                priority=gone.priority,
+                kind_before=into.kind,
+                priority_before=into.priority,
+                plan=gone.plan,
+                required=list(gone.required),
+                reason=f"digabung dengan {gone.incident_id}",
+            )
+        )
+    events.append(
         ev.IncidentMerged(
             incident_id=gone.incident_id,
             into=into.incident_id,
             reports=list(gone.report_ids),
-            assignments=[a.assignment_id for a in engine.state.active_of(gone)],
+            assignments=moved,
+            first=stopping(engine, [*into.assignment_ids, *moved], flags),
         )
-    ]
+    )
+    return events
+
+
+def stopping(engine: Engine, assignment_ids: list[str], flags: dict[str, bool]) -> list[str]:
+    """Those of the assignments whose arrival stops the clock of a plan with these `flags`: by the place they fill in it, or,
+    where it has no such place, by what the unit can do.
+
+    A patrol car that stood at a brawl is no help for a cardiac arrest because somebody merged the two.
+    """
+    wanted = {c for requirement, first in flags.items() if first for c in plans.alternatives(requirement)}
+    found = []
+    for assignment_id in assignment_ids:
+        a = engine.state.assignments[assignment_id]
+        if flags.get(a.capability, bool(engine.state.units[a.unit_id].capabilities & wanted)):
+            found.append(assignment_id)
+    return found
 
 
 def unmerge_incident(engine: Engine, c: co.UnmergeIncident, at: datetime, actor: Actor) -> list[ev.AnyEvent]:
@@ -114,13 +148,19 @@ def unmerge_incident(engine: Engine, c: co.UnmergeIncident, at: datetime, actor:
     own = incident.incident_id + "/"
     reports = [r for r in out_of.report_ids if r in incident.reports_before_merge]
     kept = [r for r in out_of.report_ids if r not in reports]
+    back = [a.assignment_id for a in engine.state.active_of(out_of) if a.assignment_id.startswith(own)]
+    stay = [a for a in out_of.assignment_ids if a not in back]
     return [
         ev.IncidentUnmerged(
             incident_id=incident.incident_id,
             out_of=out_of.incident_id,
             reports=reports,
-            assignments=[a.assignment_id for a in engine.state.active_of(out_of) if a.assignment_id.startswith(own)],
+            assignments=back,
             first_ring_at=min(engine.state.reports[r].rang_at for r in kept),
+            first=[
+                *stopping(engine, [*incident.assignment_ids, *back], engine.first_flags(incident)),
+                *stopping(engine, stay, engine.first_flags(out_of)),
+            ],
         )
     ]
 

@@ -127,6 +127,9 @@ class IncidentMerged(Event, frozen=True, tag="incident_merged"):
     reports: list[str]
     assignments: list[str]
     """Coming units that now go to `into`."""
+    first: list[str] | None = None
+    """Assignments of `into`, these included, whose arrival stops the clock under the plan that stands from now on. None in
+    journals written before it was kept: as each was sent."""
 
 
 class IncidentUnmerged(Event, frozen=True, tag="incident_unmerged"):
@@ -136,6 +139,8 @@ class IncidentUnmerged(Event, frozen=True, tag="incident_unmerged"):
     assignments: list[str]
     first_ring_at: datetime
     """Earliest ring of the reports the other incident keeps."""
+    first: list[str] | None = None
+    """As in `IncidentMerged`, for the assignments of both."""
 
 
 class IncidentCancelled(Event, frozen=True, tag="incident_cancelled"):

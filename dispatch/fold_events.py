@@ -173,6 +173,7 @@ def _incident_merged(s: State, e: ev.IncidentMerged, entry: ev.Entry) -> None:
     gone.reports_before_merge = list(e.reports)
     gone.merged_into = e.into
     s._end(gone, IncidentState.MERGED, entry, None)
+    _reflag(s, e.first, [*into.assignment_ids, *e.assignments])
     _move(s, e.reports, e.assignments, gone, into)
     into.first_ring_at = min(into.first_ring_at, gone.first_ring_at)
     into.priority = min(into.priority, gone.priority)
@@ -189,9 +190,20 @@ def _incident_unmerged(s: State, e: ev.IncidentUnmerged, entry: ev.Entry) -> Non
     back.merged_into = None
     back.ended_at = None
     s.open_ids[e.incident_id] = None
+    _reflag(s, e.first, [*out_of.assignment_ids, *back.assignment_ids])
     _move(s, e.reports, e.assignments, out_of, back)
     out_of.first_ring_at = e.first_ring_at
     s.assign_seq = s.seq
+
+
+def _reflag(s: State, first: list[str] | None, assignment_ids: list[str]) -> None:
+    """Whose arrival stops the clock follows the plan that stands, not the one a unit was sent by."""
+    if first is None:
+        return
+    for assignment_id in assignment_ids:
+        stops = assignment_id in first
+        if s.assignments[assignment_id].first != stops:
+            s._assignment(assignment_id).first = stops
 
 
 def _move(s: State, reports: list[str], assignments: list[str], origin: Incident, target: Incident) -> None:

@@ -116,6 +116,7 @@ class Leg:
         "at_patient_at",
         "at_scene_at",
         "at_scene_by",
+        "by_plan",
         "capability",
         "capable",
         "delivered_at",
@@ -141,8 +142,12 @@ class Leg:
         self.unit_id = unit_id
         self.capability = capability
         self.first = first
+        self.by_plan: str | None = None
+        """The plan under which the engine found `first` by what the unit can do, for one that fills no place of the plan
+        by name: an extra unit, or one that came along with a merge. None for all others."""
         self.capable = False
-        """Its arrival stopped the clock: planned as a first response and able to do what the plan wanted then."""
+        """Its arrival stops the clock: planned as a first response and able to do what the plan wanted then, at this
+        emergency or at one that was joined to it already."""
         self.eta_s: float | None = None
         self.sd_s = 0.0
         self.override = False

@@ -15,6 +15,10 @@ Each step down that order can only lower the share w/n (ON_TIME -> LEFT_OUT take
 to n), so no later edit, downgrade, merge, cancellation, re-opening or correction can raise it; nor does undoing one, for a
 rule that forgave honest mistakes would forgive the others. An emergency born by splitting another one starts at LEFT_OUT: it
 counts only when late. A line missing from the journal takes one from w and adds one to n.
+
+**Merging is not arriving.** A unit that already stood at an emergency that was left out (not priority 1, say) stops no clock
+of one that is merged with it, however able it is. Units still on their way count when they come, if they can do what a first
+response of the plan that stands needs.
 `tests/sla/test_cannot_be_flattered.py` holds all this over random histories.
 
 Sources: 420 s from receipt of the report: founding text of Command Center 112 Surabaya (2016); clock from receipt to arrival:
@@ -31,7 +35,8 @@ from typing import Literal
 
 import msgspec
 
-VERSION = "SLA-7/1"
+VERSION = "SLA-7/2"
+"""/1 let a unit that stood at another emergency already stop the clock of one merged with it, whatever it could do."""
 TARGET_S = 420.0
 TARGET = timedelta(seconds=TARGET_S)
 

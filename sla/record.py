@@ -92,8 +92,8 @@ class Record:
                     member.settled = stands
                     self.worsened += 1
 
-    def _settle(self, case: Case) -> None:
-        case.settled = judge(self.facts(case))[0]
+    def _settle(self, case: Case, at_best: Verdict = Verdict.ON_TIME) -> None:
+        case.settled = min(judge(self.facts(case))[0], at_best)
         case.settled_kind = case.kind
         case.settled_zone = case.zone
         self.unsettled.pop(case.incident_id, None)
@@ -263,15 +263,25 @@ class Record:
         if case is None or into is None or case.merged_into is not None or into.root() is case:
             self.odd["merge_impossible"] += case is not None and into is not None
             return
+        root = into.root()
+        brings = case.was_priority_1() and case.settled in (None, Verdict.ON_TIME)
+        self._stood_elsewhere(case, root)
+        self._stood_elsewhere(root, case)
+        if brings:  # whatever it was left out for: from now on it is the other one, whose clock counts
+            root.cancelled_at = None
+            if root.settled is Verdict.LEFT_OUT:
+                root.settled = None
+                self.unsettled[root.incident_id] = root
         case.merged_into = into
         into.members.append(case)
         self.open.pop(case.incident_id, None)
         self._move_legs(event.assignments, into)
+        self._reflag(event.first, into)
         while True:  # the earliest ring of the whole cluster starts the survivor's clock
             first = into.first_ring_at()
             into.deadline_at = None if first is None else first + TARGET
             if into.settled is None and into.first_leg() is not None and into.merged_into is None:
-                self._settle(into)
+                self._settle(into, Verdict.LEFT_OUT if case.settled is Verdict.LEFT_OUT else Verdict.ON_TIME)
             self._touch(into, at)
             into.version += 1
             if into.merged_into is None:
@@ -289,12 +299,33 @@ class Record:
         case.merged_into = None
         self.open[case.incident_id] = case
         self._move_legs(event.assignments, case)
+        self._reflag(event.first, out_of)
+        self._reflag(event.first, case)
         for moved in (out_of, case):
             first = moved.first_ring_at()
             moved.deadline_at = None if first is None else first + TARGET
             self._touch(moved, at)
             self._ratchet(moved)
             moved.version += 1
+
+    def _stood_elsewhere(self, side: Case, other: Case) -> None:
+        """Whoever stands at `side` when it is joined to `other`, which is or was of priority 1, stops no clock of the two:
+        bringing two records together is not an arrival. Unless it already has, or is late, in the count of priority 1."""
+        if side.settled is Verdict.LEFT_OUT and other.was_priority_1():
+            for member in side.cluster():
+                for leg in member.legs:
+                    leg.capable = False
+
+    def _reflag(self, first: list[str] | None, case: Case) -> None:
+        """Coming units of `case` stop its clock as its plan says now, not as they were sent."""
+        if first is None:
+            return
+        root = case.root()
+        for leg in case.legs:
+            if leg.at_scene_at is None:
+                leg.first = leg.assignment_id in first
+                if leg.first and root.wanted.isdisjoint(leg.capability.split("|")):
+                    leg.by_plan = root.plan
 
     def _move_legs(self, assignment_ids: list[str], to: Case) -> None:
         for assignment_id in assignment_ids:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from dispatch import events as ev
+from dispatch.fold import EXTRA
 from sla.clocks import AT_SCENE, Leg, Recommended
 from sla.definition import Verdict
 from sla.record import Record
@@ -47,6 +48,8 @@ class Sending(Record):
         leg = Leg(event.assignment_id, event.incident_id, event.unit_id, event.capability, event.first)
         leg.assigned_at, leg.eta_s, leg.sd_s = at, event.eta_s, event.sd_s
         leg.override, leg.diverted_from = event.override, event.diverted_from
+        if event.capability == EXTRA and case is not None:
+            leg.by_plan = case.root().plan
         self.legs[event.assignment_id] = leg
         self.unit_legs.setdefault(event.unit_id, []).append(leg)
         if case is not None:
@@ -108,7 +111,8 @@ class Sending(Record):
             return
         root = case.root()
         wanted = root.wanted | case.wanted
-        leg.capable = leg.first and (not wanted or not wanted.isdisjoint(leg.capability.split("|")))
+        fits = not wanted or leg.by_plan == root.plan or not wanted.isdisjoint(leg.capability.split("|"))
+        leg.capable = leg.first and fits
         if leg.capable:
             for settling in (case, root):
                 if settling.settled is None:

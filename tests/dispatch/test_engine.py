@@ -245,6 +245,40 @@ def test_a_dispatcher_takes_back_their_own_closing_for_two_minutes() -> None:
     assert incident.state in OPEN_STATES
 
 
+def test_a_unit_at_the_scene_of_a_lesser_case_does_not_stop_the_clock_of_an_emergency_it_cannot_help() -> None:
+    """A fire engine stands at a fallen tree; the medical emergency merged with it still waits for its ambulance."""
+    engine = make_engine()
+    engine.step(report("pohon", 0.0), after(0), TAKER)
+    tree = next(iter(engine.state.incidents.values()))
+    job = tree.assignment_ids[0]
+    engine.step(co.ReportAtScene(assignment_id=job), after(60), crew(engine.state.assignments[job].unit_id))
+    engine.step(report("medis", 0.004), after(70), TAKER)
+    medical = list(engine.state.incidents.values())[-1]
+    engine.step(co.MergeIncident(incident_id=tree.incident_id, into=medical.incident_id), after(80), DISPATCHER)
+    assert medical.first_at_scene_at == after(60)
+    assert medical.first_capable_at_scene_at is None
+    engine.step(co.UnmergeIncident(incident_id=tree.incident_id), after(90), DISPATCHER)
+    assert tree.first_capable_at_scene_at == after(60)
+
+
+def test_an_emergency_merged_into_a_lesser_case_brings_its_plan_and_its_clock() -> None:
+    """The survivor is then as urgent as the more urgent of the two, and asks for what that one needs."""
+    engine = make_engine()
+    engine.step(report("pohon", 0.0), after(0), TAKER)
+    tree = next(iter(engine.state.incidents.values()))
+    job = tree.assignment_ids[0]
+    engine.step(co.ReportAtScene(assignment_id=job), after(60), crew(engine.state.assignments[job].unit_id))
+    engine.step(report("medis", 0.004), after(70), TAKER)
+    medical = list(engine.state.incidents.values())[-1]
+    coming = medical.assignment_ids[0]
+    engine.step(co.MergeIncident(incident_id=medical.incident_id, into=tree.incident_id), after(80), DISPATCHER)
+    assert (tree.kind, tree.priority, tree.plan) == ("medis", 1, "medis")
+    assert tree.first_capable_at_scene_at is None
+    assert tree.unfilled == []
+    engine.step(co.ReportAtScene(assignment_id=coming), after(200), crew(engine.state.assignments[coming].unit_id))
+    assert tree.first_capable_at_scene_at == after(200)
+
+
 def test_diverting_a_unit_frees_its_old_incident_for_the_next_one() -> None:
     """A person's override takes a rolling unit; the incident it left is served again at once."""
     engine = make_engine()

@@ -102,8 +102,7 @@ class Watch(logging.Handler):
             self._noted(entry.event)
             self._clock(entry)
             edited = edited or isinstance(entry.event, EDITS)
-            # A merge brings along who stands at the scene of the other incident: that may settle a pending one.
-            arrived = arrived or isinstance(entry.event, ev.UnitAtScene | ev.IncidentMerged)
+            arrived = arrived or isinstance(entry.event, ev.UnitAtScene)
             self.sla.apply(entry)
         self._rows(batch)
         if lines:

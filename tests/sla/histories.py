@@ -106,7 +106,8 @@ def tampered(rng: random.Random, honest: Day, acts: int) -> Day:
 
 def meddled(rng: random.Random, honest: Day, acts: int) -> Day:
     """A copy with `acts` records slipped in at any moment. Of the kinds that may never matter, even before the outcome:
-    not a merge, an attachment, a raised grade or a cancellation, which in time are honest work and are listed instead."""
+    not a merge of two that count, an attachment, a raised grade or a cancellation, which in time are honest work and are
+    listed instead."""
     day = copy(honest)
     for _ in range(acts):
         clock = float(rng.randint(0, int(DAY_END_S)))
@@ -181,6 +182,28 @@ def merge(rng: random.Random, day: Day, clock: float) -> None:
     if len(day.incidents) > 1:
         gone, into = rng.sample(day.incidents, 2)
         day.lines.append((clock, _merged(rng, day, gone, into)))
+
+
+def merge_with_one_that_does_not_count(rng: random.Random, day: Day, clock: float) -> None:
+    """Join, in either direction, one that never held priority 1 to another, once everybody sent to it stands there: units
+    still on their way to a duplicate may honestly arrive at the emergency."""
+    grades = [
+        (e.incident_id, e.priority) for _, e in day.lines if isinstance(e, ev.IncidentOpened | ev.IncidentRegraded)
+    ]
+    counts = {incident for incident, priority in grades if priority == 1}
+    joined = {i for _, e in day.lines if isinstance(e, ev.IncidentMerged) for i in (e.incident_id, e.into)}
+    idle = [i for i in day.incidents if i not in counts | joined]
+    others = [i for i in day.incidents if i in counts - joined]
+    if not idle or not others:
+        return
+    one, other = rng.choice(idle), rng.choice(others)
+    done = [s for s, e in day.lines if isinstance(e, ev.UnitAtScene) and e.incident_id == one]
+    born = [s for s, e in day.lines if isinstance(e, ev.IncidentOpened) and e.incident_id in (one, other)]
+    gone, into = (one, other) if rng.random() < 0.7 else (other, one)
+    merged = max([*done, *born]) + rng.randint(0, 300)
+    day.lines.append((merged, _merged(rng, day, gone, into)))
+    if rng.random() < 0.2:
+        day.lines.append((merged + rng.randint(0, 300), _unmerged(gone, into)))
 
 
 def unmerge(rng: random.Random, day: Day, clock: float) -> None:
@@ -282,7 +305,14 @@ LATER = (
     correct_a_clock,
     delete,
 )
-ANY_TIME = (edit, downgrade, split_while_running, sync_old_steps, correct_a_clock)
+ANY_TIME = (
+    edit,
+    downgrade,
+    split_while_running,
+    sync_old_steps,
+    correct_a_clock,
+    merge_with_one_that_does_not_count,
+)
 
 
 # --- lines
@@ -341,7 +371,11 @@ def _grade(incident: str, priority: int, before: int) -> ev.IncidentRegraded:
 
 def _merged(rng: random.Random, day: Day, gone: str, into: str) -> ev.IncidentMerged:
     coming = [a for a, incident, _ in day.assignments if incident == gone and rng.random() < 0.8]
-    return ev.IncidentMerged(incident_id=gone, into=into, reports=[], assignments=coming)
+    sent = [e for _, e in day.lines if isinstance(e, ev.UnitAssigned)]
+    own = [e.assignment_id for e in sent if e.incident_id == into and e.first and e.capability == "ambulance"]
+    able = [e.assignment_id for e in sent if e.assignment_id in coming and e.capability == "ambulance"]
+    first = own + able if rng.random() < 0.8 else None  # older journals did not keep it
+    return ev.IncidentMerged(incident_id=gone, into=into, reports=[], assignments=coming, first=first)
 
 
 def _unmerged(gone: str, out_of: str) -> ev.IncidentUnmerged:

@@ -128,11 +128,13 @@ class Journal:
         self.add(assigned + 45, ev.UnitEnRoute(assignment_id=assignment))
         self.arrive(arrived, assignment, incident)
 
-    def merge(self, seconds: float, gone: str, into: str, assignments: tuple[str, ...] = ()) -> None:
-        self.add(
-            seconds,
-            ev.IncidentMerged(incident_id=gone, into=into, reports=[f"r-{gone}"], assignments=list(assignments)),
+    def merge(
+        self, seconds: float, gone: str, into: str, moved: tuple[str, ...] = (), first: list[str] | None = None
+    ) -> None:
+        event = ev.IncidentMerged(
+            incident_id=gone, into=into, reports=[f"r-{gone}"], assignments=list(moved), first=first
         )
+        self.add(seconds, event)
 
     def cancel(self, seconds: float, incident: str, reason: str = "pelapor membatalkan") -> None:
         self.add(seconds, ev.IncidentCancelled(incident_id=incident, reason=reason))

@@ -205,6 +205,88 @@ def test_a_duplicate_counts_once_from_the_earliest_ring() -> None:
     assert outcome(timeline.cases["i2"], timeline, None).response_s == 460.0
 
 
+@pytest.mark.parametrize("capability", ["ambulance", "patrol"])
+@pytest.mark.parametrize("survivor", ["p1", "p3"])
+def test_merging_with_one_where_somebody_stands_already_stops_no_running_clock(capability: str, survivor: str) -> None:
+    """A unit stood at a priority-3 case at 200 s; joining a running emergency to it at 300 s is not an arrival."""
+    journal = Journal()
+    journal.call(0, "p1")
+    journal.call(10, "p3", priority=3, required=(capability,))
+    journal.assign(60, "a", "p3", capability=capability)
+    journal.arrive(200, "a", "p3")
+    gone = "p3" if survivor == "p1" else "p1"
+    journal.merge(300, gone, survivor, ("a",) if gone == "p3" else ())
+    timeline = fold(journal)
+    assert timeline.verdict(timeline.cases[survivor], at(310)) == (Verdict.LEFT_OUT, Why.PENDING)
+    assert timeline.verdict(timeline.cases[survivor], at(10_000)) == (LATE, Why.NO_ARRIVAL)
+    assert timeline.tally(at(10_000)).n == 1
+
+
+@pytest.mark.parametrize("survivor", ["p1", "p3"])
+def test_help_that_comes_after_a_merge_stops_the_clock(survivor: str) -> None:
+    """The emergency joined to one that was left out runs on, and its own ambulance arrives in time."""
+    journal = Journal()
+    journal.call(0, "p1")
+    journal.call(10, "p3", priority=3, required=("patrol",))
+    journal.assign(50, "b", "p1")
+    journal.assign(60, "a", "p3", capability="patrol")
+    journal.arrive(200, "a", "p3")
+    gone = "p3" if survivor == "p1" else "p1"
+    if gone == "p1":
+        journal.regrade(300, "p3", 1, 3)
+    journal.merge(300, gone, survivor, ("a",) if gone == "p3" else ("b",), first=["b"])
+    journal.arrive(400, "b", survivor)
+    timeline = fold(journal)
+    assert timeline.verdict(timeline.cases[survivor], at(10_000)) == (Verdict.ON_TIME, Why.IN_TIME)
+    assert outcome(timeline.cases[survivor], timeline, None).response_s == 400.0
+
+
+def test_an_emergency_answered_in_time_stays_so_when_it_is_merged_into_its_duplicate() -> None:
+    """Help stood there at 300 s; which of the two records survives must not matter."""
+    journal = Journal()
+    journal.call(0, "i1")
+    journal.call(100, "i2")
+    journal.respond(60, 300, "i1")
+    journal.merge(350, "i1", "i2")
+    timeline = fold(journal)
+    assert timeline.verdict(timeline.cases["i2"], at(10_000)) == (Verdict.ON_TIME, Why.IN_TIME)
+    assert (timeline.tally(at(10_000)).within, timeline.tally(at(10_000)).n) == (1, 1)
+
+
+def test_one_graded_up_after_help_came_does_not_become_in_time_by_a_merge() -> None:
+    """Left out for good, also under the number of a duplicate that was still waiting."""
+    journal = Journal()
+    journal.call(0, "i1", priority=3)
+    journal.call(100, "i2", priority=3)
+    journal.respond(60, 300, "i1")
+    journal.regrade(310, "i1", 1, 3)
+    journal.merge(350, "i1", "i2")
+    assert fold(journal).tally(at(10_000)).within == 0
+
+
+def test_a_unit_moved_by_a_merge_stops_the_clock_only_when_the_plan_that_stands_says_so() -> None:
+    """Two of a duplicate's units come along; the event says which of them can do what the emergency needs."""
+    for first, expected in ((["a"], Verdict.ON_TIME), ([], LATE)):
+        journal = Journal()
+        journal.call(0, "p1", required=("ambulance", "patrol"))
+        journal.call(10, "p3", priority=3, required=("patrol",))
+        journal.assign(60, "a", "p3", capability="patrol")
+        journal.merge(100, "p3", "p1", ("a",), first=first)
+        journal.arrive(200, "a", "p1")
+        timeline = fold(journal)
+        assert timeline.verdict(timeline.cases["p1"], at(10_000))[0] is expected
+
+
+def test_an_extra_unit_that_can_do_what_is_needed_stops_the_clock() -> None:
+    """Sent by hand beside a full plan: it fills no place by name, but the engine says its arrival counts."""
+    journal = Journal()
+    journal.call(0, "i1")
+    journal.assign(50, "a", "i1", unit="A-01")
+    journal.assign(90, "x", "i1", unit="A-02", capability="extra")
+    journal.arrive(300, "x", "i1", unit="A-02")
+    assert verdict(journal) == (Verdict.ON_TIME, Why.IN_TIME)
+
+
 def test_a_report_attached_later_that_rang_earlier_moves_the_clock_back() -> None:
     journal = Journal()
     journal.ring(0, "r0")
@@ -247,7 +329,7 @@ def test_units_on_their_way_to_a_duplicate_arrive_for_the_emergency() -> None:
     journal.call(0, "i1")
     journal.assign(60, "a", "i1")
     journal.call(80, "i2")
-    journal.merge(130, "i1", "i2", assignments=("a",))
+    journal.merge(130, "i1", "i2", moved=("a",))
     journal.arrive(300, "a", "i2")
     assert verdict(journal, "i2")[0] is ON_TIME
 
