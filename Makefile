@@ -44,7 +44,8 @@ screenshots: $(STAMP) web
 bench: $(STAMP)
 	$(BIN)/siaga bench intake
 	$(BIN)/siaga bench avl
-	$(BIN)/python -m geo.bench
+	$(BIN)/siaga bench engine
+	$(BIN)/siaga bench geo
 	$(BIN)/siaga sla bench
 
 sim: $(STAMP)

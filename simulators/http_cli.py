@@ -156,3 +156,26 @@ def bench_avl(
         show("Posisi unit / positions", await avl(region, var, fixes, seconds))
 
     until_signal(work())
+
+
+@bench.command("engine")
+def bench_engine(
+    region: Pack = DEFAULT_PACK,
+    var: Annotated[
+        Path, typer.Option("--var", envvar="SIAGA_VAR", help="Folder jaringan jalan / road networks")
+    ] = Path("var"),
+    days: Annotated[float, typer.Option(min=1.0, max=60.0, help="Hari yang diundi / days drawn")] = 7.0,
+) -> None:
+    """Keputusan per detik dan lamanya. / Decisions per second and what one takes."""
+    from simulators.bench_engine import measure, show
+
+    found, nearest_ms, units = measure(region, var, days, ("closest", "siaga"))
+    show(found, nearest_ms, units)
+
+
+@bench.command("geo")
+def bench_geo() -> None:
+    """Jalan dan unit terdekat. / Roads and nearest units; more options: `python -m geo.bench --help`."""
+    from geo.bench import run
+
+    run()

@@ -86,3 +86,21 @@ def test_a_foreign_code_is_refused_with_a_way_out(windows: Windows, town: Town) 
     page = windows.phone()
     page.goto(f"{town.base}/awak#kode=bukan-kode")
     expect(page.locator("main")).to_contain_text("Minta kode baru")
+
+
+def test_a_scanned_code_makes_the_phone_a_units_once(windows: Windows, town: Town) -> None:
+    """The supervisor's one-time code opens the app ready for duty; the same code on another phone is refused in words."""
+    desk = windows.console("supervisor")
+    row = desk.locator(".board .unit").first
+    unit = row.locator(".code").first.inner_text()
+    row.click()
+    desk.get_by_role("button", name="Daftarkan HP").click()
+    code = desk.get_by_label("Kode pendaftaran").input_value()
+    phone = windows.phone(geolocation=HERE, permissions=["geolocation"])
+    phone.goto(f"{town.base}/awak#daftar={code}")
+    expect(phone.locator("header")).to_contain_text(unit)
+    assert "daftar" not in phone.url, "the secret does not stay in the address bar"
+    second = windows.phone()
+    second.goto(f"{town.base}/awak#daftar={code}")
+    expect(second.get_by_role("alert")).to_be_visible()
+    expect(second.locator("main")).to_contain_text("Daftarkan perangkat ini")

@@ -93,11 +93,12 @@ export class Crew {
   #routed = "";
 
   constructor() {
-    const code = new URLSearchParams(location.hash.slice(1)).get("kode");
-    if (code) {
-      this.enrol(code);
-      history.replaceState(null, "", location.pathname);
-    }
+    const link = new URLSearchParams(location.hash.slice(1));
+    const code = link.get("daftar");
+    const token = link.get("kode");
+    if (code || token) history.replaceState(null, "", location.pathname);
+    if (code) void this.exchange(code);
+    else if (token) this.enrol(token);
     void this.#restore();
     addEventListener("online", () => this.#connect());
     document.addEventListener("visibilitychange", () => {
@@ -108,6 +109,18 @@ export class Crew {
       }
     });
     setInterval(() => this.#tick(), 1000);
+  }
+
+  /** A one-time enrolment code becomes this device's key; what is no such code may be a key already. */
+  async exchange(code: string): Promise<void> {
+    try {
+      const key = await call<{ token: string }>("POST", "/api/v1/unit/enrol", { code: code.trim() });
+      this.enrol(key.token);
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      if (error.code === "enrolment_invalid" && !code.includes("~")) this.enrol(code);
+      else this.notice = error.title;
+    }
   }
 
   enrol(token: string): void {
