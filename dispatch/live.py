@@ -29,7 +29,7 @@ from dispatch.model import Actor, Incident, Position, Rejected
 from dispatch.policies.view import Policy
 from dispatch.publish import Hub, rows_of
 from dispatch.region import Region
-from dispatch.spool import SpoolFull
+from dispatch.spool import SpoolFull, SpoolingJournal
 from geo.router import Router
 
 log = logging.getLogger("siaga.live")
@@ -193,7 +193,7 @@ class Live:
             if position.source == "device":
                 engine.fix(unit_id, position)
         self.engine = engine
-        await self._write(engine.announce(ev.LeadTaken(node=node, url=url), now), [], [])
+        await self._write(engine.announce(ev.LeadTaken(node=node, url=url), now), [], [], claiming=True)
         self.leading = True
         log.info("leading region=%s node=%s seq=%d", self.region.code, node, engine.state.seq)
 
@@ -441,8 +441,10 @@ class Live:
         metrics.queue_depth.set(self._queue.qsize())
         return jobs
 
-    async def _write(self, entries: list[ev.Entry], answers: list[Answer], told: list[Told]) -> None:
-        """Make a batch durable, then publish it. Raises SpoolFull, JournalFenced."""
+    async def _write(
+        self, entries: list[ev.Entry], answers: list[Answer], told: list[Told], claiming: bool = False
+    ) -> None:
+        """Make a batch durable, then publish it. Raises SpoolFull, JournalFenced; JournalUnavailable if `claiming` the lead."""
         assert self.engine is not None
         state = self.engine.state
         touched = state.drain_touched()
@@ -454,16 +456,19 @@ class Live:
         )
         self._unwritten.append(Batch(entries=entries, rows=rows, answers=answers, told=told))
         with metrics.commit_seconds.time():
-            await self._flush()
+            await self._flush(claiming)
         metrics.batch_entries.observe(len(entries))
         if state.seq - self._snapshot_seq >= SNAPSHOT_EVERY:
             self._snapshot_due.set()
 
-    async def _flush(self) -> None:
+    async def _flush(self, claiming: bool = False) -> None:
         """Write what waits, in order: lines have no gaps. Each batch is published as soon as it is durable."""
         while self._unwritten:
             batch = self._unwritten[0]
-            await self.journal.append(batch)
+            if claiming and isinstance(self.journal, SpoolingJournal):
+                await self.journal.claim(batch)
+            else:
+                await self.journal.append(batch)
             self._unwritten.pop(0)
             for answer in batch.answers:
                 self._answers[answer.scope, answer.key] = answer

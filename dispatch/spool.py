@@ -242,6 +242,16 @@ class SpoolingJournal:
         async with self._file:
             await self._spool(batch)
 
+    async def claim(self, batch: Batch) -> None:
+        """Durable in the database or not at all. Raises JournalFenced, JournalUnavailable.
+
+        For the line that takes the lead: it fences whoever led before only where the others read it. In a spool, two nodes
+        could each believe to be next and give out the same numbers.
+        """
+        if self._held:
+            raise JournalUnavailable("the spool is not drained yet")
+        await self.inner.append(batch)
+
     async def _spool(self, batch: Batch) -> None:
         try:
             if self._begun and not self._held:
