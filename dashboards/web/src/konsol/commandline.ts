@@ -12,7 +12,13 @@ export type Order =
   | { do: "move"; unit: string; post: string }
   | { do: "alarm"; incident: string }
   | { do: "open"; incident: string }
+  | { do: "replay"; incident: string }
+  | { do: "print"; incident: string }
   | { do: "find"; text: string }
+  | { do: "past"; text: string }
+  | { do: "log" }
+  | { do: "handover" }
+  | { do: "roads" }
   | { do: "new" }
   | { do: "answer" }
   | { do: "undo" };
@@ -55,6 +61,18 @@ const VERBS: Record<string, Verb> = {
   alarm: "alarm",
   lihat: "open",
   show: "open",
+  putar: "replay",
+  replay: "replay",
+  cetak: "print",
+  print: "print",
+  riwayat: "past",
+  history: "past",
+  buku: "log",
+  log: "log",
+  serah: "handover",
+  handover: "handover",
+  hambatan: "roads",
+  roads: "roads",
   cari: "find",
   find: "find",
   baru: "new",
@@ -131,7 +149,12 @@ export function parse(line: string, known: Known): Parsed {
     case "new":
     case "answer":
     case "undo":
+    case "log":
+    case "handover":
+    case "roads":
       return yes({ do: verb });
+    case "past":
+      return yes({ do: "past", text: rest.join(" ") });
     case "find":
       return rest.length ? yes({ do: "find", text: rest.join(" ") }) : no("text", "");
     case "send": {
@@ -172,6 +195,8 @@ export function parse(line: string, known: Known): Parsed {
     case "cancel":
     case "reopen":
     case "alarm":
+    case "replay":
+    case "print":
     case "open": {
       const incident = words[0] ? findIncident(words[0], known.incidents) : null;
       return incident ? yes({ do: verb, incident }) : no("incident", words[0]);

@@ -10,6 +10,7 @@ import { loadRegion } from "../lib/region";
 import { play } from "../lib/sound";
 import type { Account, Assignment, Entry, Incident, Place, Recommendation, Region, Report, Unit } from "../lib/types";
 import type { Order } from "./commandline";
+import { makeReplay, type Replay, type Tracks } from "./replay";
 import { capabilityName, kindName, shortId } from "./words";
 
 export interface Row {
@@ -37,6 +38,14 @@ export interface Ask {
 export interface Call {
   /** Null: a report without a call (walk-in, radio). */
   report_id: string | null;
+}
+
+export type Sheet = "find" | "log" | "handover";
+
+interface Past {
+  incident: Incident;
+  assignments: Assignment[];
+  reports: Report[];
 }
 
 /** The one thing to do next about an incident. */
@@ -73,6 +82,14 @@ export class Desk {
   held = $state(false);
   typing = $state(false);
   filter = $state("");
+  /** The shift's papers: search, log book, handover; null: put away. */
+  sheet = $state<Sheet | null>(null);
+  /** Search words the sheet opens with. */
+  sheetSeed = $state("");
+  hindrancesOpen = $state(false);
+  replay = $state.raw<Replay | null>(null);
+  /** The selected incident when it has left the live city: from the tables. */
+  past = $state.raw<Past | null>(null);
   /** Full history of the selected incident, as last fetched. */
   history = $state.raw<{ id: string; entries: Entry[]; failed: boolean } | null>(null);
   silenced = $state.raw(new Set<string>());
@@ -165,7 +182,14 @@ export class Desk {
 
   current = $derived.by(() => {
     void this.live.rev;
-    return this.selected ? (this.live.world.incidents.get(this.selected) ?? null) : null;
+    if (!this.selected) return null;
+    const live = this.live.world.incidents.get(this.selected);
+    return live ?? (this.past?.incident.incident_id === this.selected ? this.past.incident : null);
+  });
+
+  restrictions = $derived.by(() => {
+    void this.live.rev;
+    return [...this.live.world.restrictions.values()];
   });
 
   stale_s = $derived.by(() => {
@@ -240,14 +264,28 @@ export class Desk {
     if (next) this.select(next.incident.incident_id);
   }
 
+  assignmentsOf(incident: Incident): Assignment[] {
+    void this.live.rev;
+    const gone = this.past?.incident.incident_id === incident.incident_id ? this.past.assignments : [];
+    return incident.assignment_ids
+      .map((id) => this.live.world.assignments.get(id) ?? gone.find((a) => a.assignment_id === id))
+      .filter((a): a is Assignment => a !== undefined);
+  }
+
+  reportsOf(incident: Incident): Report[] {
+    void this.live.rev;
+    const gone = this.past?.incident.incident_id === incident.incident_id ? this.past.reports : [];
+    return incident.report_ids
+      .map((id) => this.live.world.reports.get(id) ?? gone.find((r) => r.report_id === id))
+      .filter((r): r is Report => r !== undefined);
+  }
+
   async loadHistory(id: string): Promise<void> {
     try {
-      const answer = await get<{ timeline?: Entry[]; reports?: Report[] }>(
-        `/api/v1/incidents/${encodeURIComponent(id)}`,
-      );
-      for (const report of answer.reports ?? [])
-        if (!this.live.world.reports.has(report.report_id)) this.live.world.reports.set(report.report_id, report);
-      if (this.selected === id) this.history = { id, entries: answer.timeline ?? [], failed: false };
+      const answer = await get<Past & { timeline: Entry[] }>(`/api/v1/incidents/${encodeURIComponent(id)}`);
+      if (this.selected !== id) return;
+      this.past = { incident: answer.incident, assignments: answer.assignments, reports: answer.reports };
+      this.history = { id, entries: answer.timeline, failed: false };
     } catch {
       if (this.selected === id) this.history = { id, entries: [], failed: true };
     }
@@ -261,6 +299,24 @@ export class Desk {
     for (const id of [incident.incident_id, ...incident.report_ids, ...incident.assignment_ids])
       for (const e of this.live.entries.get(id) ?? []) bySeq.set(e.seq, e);
     return [...bySeq.values()].sort((a, b) => a.seq - b.seq);
+  }
+
+  /** Open an incident of any age, from a list outside the queue. */
+  open(id: string): void {
+    this.sheet = null;
+    this.calls = null;
+    this.select(id);
+  }
+
+  async play(id: string): Promise<void> {
+    try {
+      const path = `/api/v1/incidents/${encodeURIComponent(id)}`;
+      const [row, tracks] = await Promise.all([get<Past & { timeline: Entry[] }>(path), get<Tracks>(`${path}/tracks`)]);
+      this.open(id);
+      this.replay = makeReplay(row.incident, row.assignments, row.timeline, tracks);
+    } catch (error) {
+      this.refuse(error);
+    }
   }
 
   picksOf(incident: Incident): Recommendation[] {
@@ -469,6 +525,13 @@ export class Desk {
     for (let waited = 0; waited < ROWS_WAIT_MS && rows().includes(undefined); waited += 50)
       await new Promise((again) => setTimeout(again, 50));
     return rows().map((unit) => unit ?? L("satu unit", "one unit"));
+  }
+
+  /** A unit was dragged onto an incident. */
+  link(unit_id: string, incident_id: string): void {
+    this.calls = null;
+    this.select(incident_id);
+    void this.override(incident_id, unit_id);
   }
 
   async takeBack(assignments: string[]): Promise<void> {
@@ -727,8 +790,25 @@ export class Desk {
         return this.raise(order.incident);
       case "open":
         return this.select(order.incident);
+      case "replay":
+        return this.play(order.incident);
+      case "print":
+        this.select(order.incident);
+        await this.loadHistory(order.incident);
+        return print();
       case "find":
         this.filter = order.text;
+        return;
+      case "past":
+        this.sheetSeed = order.text;
+        this.sheet = "find";
+        return;
+      case "log":
+      case "handover":
+        this.sheet = order.do;
+        return;
+      case "roads":
+        this.hindrancesOpen = true;
         return;
       case "new":
         this.calls = { report_id: null };
@@ -811,6 +891,13 @@ export class Desk {
       const gone = [...this.#candidates].filter((k) => !k.startsWith(`noack:${String(e.assignment_id)}:`));
       if (gone.length !== this.#candidates.size) this.#candidates = new Set(gone);
     }
+    if (e.kind === "handed_over" && typeof entry.actor !== "string" && entry.actor.name !== this.account.username)
+      this.say(
+        L(
+          `Serah terima baru dari ${entry.actor.name}: F9 untuk membaca`,
+          `New handover note from ${entry.actor.name}: F9 to read`,
+        ),
+      );
     if (e.kind === "plan_short" && Array.isArray(e.missing)) {
       const n = shortId(String(e.incident_id));
       if (!this.silenced.has(`short:${n}`)) {

@@ -172,12 +172,39 @@ export function describe(entry: Entry, region: Region | null, unitOf: (assignmen
       return line(
         L(`${unit} digeser ke ${postName(region, str(e.post))}`, `${unit} moves to ${postName(region, str(e.post))}`),
       );
+    case "duty_started":
+      return line(
+        L(`${unit} mulai tugas`, `${unit} on duty`) +
+          (Array.isArray(e.crew) && e.crew.length ? `: ${e.crew.map(String).join(", ")}` : ""),
+      );
+    case "duty_ended":
+      return line(L(`${unit} lepas tugas`, `${unit} off duty`));
+    case "unit_out_of_service":
+      return line(L(`${unit} tidak siap`, `${unit} out of service`) + because(e.reason), "risk");
+    case "unit_returned":
+      return line(L(`${unit} siap lagi`, `${unit} available again`));
+    case "unit_placed":
+      return line(L(`${unit} ditempatkan di peta`, `${unit} placed on the map`));
+    case "road_restricted":
+      return line(
+        (num(e.factor) === null ? L("Jalan ditutup", "Road closed") : L("Jalan tersendat", "Road slow")) +
+          (str(e.street) ? ` ${str(e.street)}` : "") +
+          because(e.reason),
+        "risk",
+      );
+    case "restriction_lifted":
+      return line(L("Hambatan jalan dicabut", "Road restriction lifted"));
+    case "clock_corrected":
+      return line(L("Waktu dibetulkan", "Time corrected") + because(e.reason), "note");
+    case "handed_over":
+      return line(`${L("Serah terima", "Handover")}: ${str(e.text)}`, "note");
     default:
       return null;
   }
 }
 
-export const unitNamer =
-  (assignments: Map<string, Assignment>) =>
-  (id: string): string =>
-    assignments.get(id)?.unit_id ?? L("unit", "unit");
+export function unitNamer(assignments: Iterable<Assignment>): (id: string) => string {
+  const names = new Map<string, string>();
+  for (const a of assignments) names.set(a.assignment_id, a.unit_id);
+  return (id) => names.get(id) ?? L("unit", "unit");
+}

@@ -3,7 +3,7 @@
  *
  * Rule the tests hold: `snapshot + changes == fresh snapshot`.
  */
-import type { Assignment, Entry, Id, Incident, Position, Report, StreamMessage, Unit } from "./types";
+import type { Assignment, Entry, Id, Incident, Position, Report, Restriction, StreamMessage, Unit } from "./types";
 
 export interface World {
   /** Last journal line this copy contains. */
@@ -14,6 +14,7 @@ export interface World {
   units: Map<Id, Unit>;
   assignments: Map<Id, Assignment>;
   positions: Map<Id, Position>;
+  restrictions: Map<Id, Restriction>;
 }
 
 /** Same hour as the server's snapshots use, so that a long-lived screen equals a reloaded one. */
@@ -28,6 +29,7 @@ export function emptyWorld(): World {
     units: new Map(),
     assignments: new Map(),
     positions: new Map(),
+    restrictions: new Map(),
   };
 }
 
@@ -68,11 +70,15 @@ export function applyPositions(world: World, positions: Position[]): void {
   }
 }
 
-function put(world: World, rows: Pick<Changes, "reports" | "incidents" | "units" | "assignments">): void {
+function put(
+  world: World,
+  rows: Pick<Changes, "reports" | "incidents" | "units" | "assignments" | "restrictions">,
+): void {
   for (const r of rows.reports ?? []) world.reports.set(r.report_id, r);
   for (const r of rows.incidents ?? []) world.incidents.set(r.incident_id, r);
   for (const r of rows.units ?? []) world.units.set(r.unit_id, r);
   for (const r of rows.assignments ?? []) world.assignments.set(r.assignment_id, r);
+  if (rows.restrictions) world.restrictions = new Map(rows.restrictions.map((r) => [r.restriction_id, r]));
 }
 
 /** Forget what ended more than an hour before `now_ms`; keeps a screen's memory flat over a shift. */

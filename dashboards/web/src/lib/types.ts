@@ -76,6 +76,8 @@ export interface Incident {
   confirm_due_at?: string | null;
   merged_into?: Id | null;
   ended_at?: string | null;
+  /** `role:name` of who closed or cancelled it. */
+  ended_by?: string | null;
   outcome?: string | null;
   triage?: Record<string, string>;
   version: number;
@@ -145,6 +147,20 @@ export interface Position {
   accuracy_m?: number | null;
 }
 
+/** A closed or slow stretch of road. */
+export interface Restriction {
+  restriction_id: Id;
+  place: Place;
+  radius_m: number;
+  reason: string;
+  street: string;
+  /** How many times slower; null: closed. */
+  factor: number | null;
+  since: string;
+  until: string | null;
+  by: string;
+}
+
 export interface Candidates {
   unit_ids: Id[];
   eta_s: (number | null)[];
@@ -175,6 +191,8 @@ export interface Rows {
   incidents?: Incident[];
   units?: Unit[];
   assignments?: Assignment[];
+  /** The whole list; left out or null when nothing about it changed. */
+  restrictions?: Restriction[] | null;
 }
 
 export type StreamMessage =

@@ -6,6 +6,7 @@
  */
 import type { Map as BaseMap } from "maplibre-gl";
 import type { Tone } from "../danger";
+import { drawHindrance, drawHospital, drawPull, type HindranceMark, type HospitalMark } from "./ground";
 
 export type UnitLook = "free" | "alerted" | "rolling" | "scene" | "transport" | "out" | "off";
 
@@ -56,6 +57,18 @@ export interface Scene {
   selectedUnit: string | null;
   /** Route geometry in lon/lat, drawn under everything else. */
   route?: [number, number][];
+  hindrances?: HindranceMark[];
+  hospitals?: HospitalMark[];
+  /** A replay jumps through time: marks stand where they are told at once. */
+  instant?: boolean;
+}
+
+/** A unit under way by mouse, to a point of the canvas. */
+export interface Pull {
+  unit: string;
+  x: number;
+  y: number;
+  lands: boolean;
 }
 
 export type Hit = { type: "incident" | "unit"; id: string } | null;
@@ -112,6 +125,7 @@ export class Overlay {
   #resizer: ResizeObserver;
   /** Boxes of the labels drawn so far in this frame: a label that would cover another is left out. */
   #labels: [number, number, number, number][] = [];
+  #pull: Pull | null = null;
 
   constructor(
     readonly map: BaseMap,
@@ -165,7 +179,7 @@ export class Overlay {
     this.scene = scene;
     const now = performance.now();
     const seen = new Set<string>();
-    const still = this.#still.matches;
+    const still = this.#still.matches || scene.instant === true;
     const size = 512 * 2 ** this.map.getZoom();
     for (const u of scene.units) {
       seen.add(u.id);
@@ -183,6 +197,12 @@ export class Overlay {
     }
     for (const id of this.#tracks.keys()) if (!seen.has(id)) this.#tracks.delete(id);
     this.#schedule();
+  }
+
+  /** Show a unit being dragged; null when it was let go. */
+  pull(pull: Pull | null): void {
+    this.#pull = pull;
+    this.#drawNow();
   }
 
   /** What lies under a point of the canvas, incidents before units. */
@@ -277,6 +297,21 @@ export class Overlay {
       pen.lineCap = "butt";
     }
 
+    for (const h of this.scene.hindrances ?? []) {
+      const [x, y] = to(mercX(h.lon), mercY(h.lat));
+      const r = (h.radius_m / (40_075_017 * Math.cos((h.lat * Math.PI) / 180))) * 512 * 2 ** zoom;
+      if (!inside(x, y, r)) continue;
+      drawHindrance(pen, p, rem, x, y, r, h.closed);
+      if (zoom >= 12.5) this.#label(h.label, x, y + Math.max(1.2 * rem, Math.min(r, 3 * rem) + 0.6 * rem), p.risk);
+    }
+    if (zoom >= 11.5)
+      for (const h of this.scene.hospitals ?? []) {
+        const [x, y] = to(mercX(h.lon), mercY(h.lat));
+        if (!inside(x, y)) continue;
+        drawHospital(pen, p, rem, x, y);
+        if (zoom >= 14) this.#label(h.name, x, y + 1.1 * rem, p.muted);
+      }
+
     // ETA lines: dashed until acknowledged, solid when rolling.
     pen.lineWidth = 1.5;
     for (const l of this.scene.lines) {
@@ -337,6 +372,12 @@ export class Overlay {
         this.#label(text, x, y - (chosen ? 1.9 : 1.5) * rem, i.tone === "calm" ? p.text : this.#tone(i.tone), chosen);
     }
     for (const [id, x, y, chosen] of names) this.#label(id, x, y, chosen ? p.text : p.muted, chosen);
+
+    const pull = this.#pull;
+    if (pull) {
+      const t = this.#tracks.get(pull.unit);
+      drawPull(pen, p, rem, t ? to(...this.#at(t, now)) : null, [pull.x, pull.y], pull.lands);
+    }
   }
 
   #tone(tone: Tone): string {
