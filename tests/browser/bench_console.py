@@ -6,6 +6,7 @@ open incidents, 20 of which change every second. Yardstick: the same key presses
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 import random
@@ -13,8 +14,9 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from playwright.sync_api import Browser, Page, WebSocketRoute, sync_playwright
+from playwright.sync_api import Browser, CDPSession, Page, WebSocketRoute, sync_playwright
 
+from dashboards import build_web
 from tests.browser.town import CHROMIUM, CHROMIUM_ARGS, Town, running
 
 UNITS, INCIDENTS, CHANGED_A_SECOND = 1000, 200, 20
@@ -127,6 +129,9 @@ def measure(browser: Browser, town: Town, crowd: Crowd, follow: bool) -> dict[st
         page.get_by_role("button", name="Ikuti").click()
     page.evaluate(OBSERVE)
     heap_before = heap(page)
+    probe = context.new_cdp_session(page)
+    probe.send("Performance.enable", {"timeDomain": "threadTicks"})
+    busy_before = busy(probe)
     for n in range(PRESSES):
         if n % max(1, 1000 // PRESS_EVERY_MS) == 0:
             for text in crowd.second():
@@ -135,6 +140,8 @@ def measure(browser: Browser, town: Town, crowd: Crowd, follow: bool) -> dict[st
         page.wait_for_timeout(PRESS_EVERY_MS)
     events: list[list[float]] = page.evaluate("window.__slow")
     heap_after = heap(page)
+    seconds = PRESSES * PRESS_EVERY_MS / 1000
+    cpu_ms = {name: round((after - busy_before[name]) * 1000 / seconds) for name, after in busy(probe).items()}
     context.close()
     # Events faster than 16 ms are not reported; they count as 16.
     painted = sorted([16.0] * max(0, PRESSES - len(events)) + [e[0] for e in events])
@@ -145,9 +152,40 @@ def measure(browser: Browser, town: Town, crowd: Crowd, follow: bool) -> dict[st
         "key to handled p95 ms": round(handled[int(len(handled) * 0.95)]),
         "key to paint p50 ms": painted[len(painted) // 2],
         "key to paint p95 ms": painted[int(len(painted) * 0.95)],
+        "main thread CPU ms/s": cpu_ms["TaskDuration"],
+        "of it script ms/s": cpu_ms["ScriptDuration"],
+        "of it layout ms/s": cpu_ms["LayoutDuration"] + cpu_ms["RecalcStyleDuration"],
         "heap before MB": heap_before,
         "heap after MB": heap_after,
     }
+
+
+def busy(probe: CDPSession) -> dict[str, float]:
+    """Seconds of CPU the page's main thread has used: other programs on the machine do not change them."""
+    wanted = ("TaskDuration", "ScriptDuration", "LayoutDuration", "RecalcStyleDuration")
+    metrics = probe.send("Performance.getMetrics")["metrics"]
+    return {m["name"]: float(m["value"]) for m in metrics if m["name"] in wanted}
+
+
+def bundle_bytes() -> tuple[int, int]:
+    """What the console makes a browser fetch, gzip: our own scripts and styles, and the map library's."""
+    folder = build_web.OUT
+    ours, library = 0, 0
+    seen: set[str] = set()
+    waiting = re.findall(r"/app/(assets/[^\"]+\.(?:js|css))", (folder / "konsol.html").read_text("utf-8"))
+    while waiting:
+        name = waiting.pop()
+        if name in seen or not (folder / name).is_file():
+            continue
+        seen.add(name)
+        body = (folder / name).read_bytes()
+        if "maplibre" in name:
+            library += len(gzip.compress(body))
+            continue
+        ours += len(gzip.compress(body))
+        found = re.findall(r"[\"'](?:\./|assets/)([\w.-]+\.(?:js|css))[\"']", body.decode())
+        waiting += [f"assets/{other}" for other in found]
+    return ours, library
 
 
 def heap(page: Page) -> float:
@@ -163,6 +201,8 @@ def main() -> None:
             "empty": measure(browser, town, Crowd(0, 0), follow=False),
         }
         browser.close()
+    ours, library = bundle_bytes()
+    print(f"bundle {ours / 1000:.0f} kB gzip (at most 700), beside it the map library's {library / 1000:.0f} kB")
     print(f"{UNITS} units moving every second, {INCIDENTS} open incidents; the map is drawn by software")
     print(f"{'':22}" + "".join(f"{name:>20}" for name in columns))
     for row in columns["full"]:

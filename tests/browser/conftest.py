@@ -80,6 +80,12 @@ class Windows:
             context.close()
 
 
+@pytest.fixture(autouse=True)
+def calm(town: Town) -> None:
+    """What an earlier test left open, failed or not, is nobody else's trouble."""
+    town.calm()
+
+
 @pytest.fixture
 def windows(chromium: Browser, town: Town) -> Iterator[Windows]:
     opened = Windows(chromium, town)

@@ -76,6 +76,7 @@ def konsol(browser: Browser, town: Town, sizes: list[str], themes: list[str]) ->
             page.wait_for_selector(".detail .head")
             page.wait_for_timeout(1500)
             shoot(page, f"konsol-kejadian-{size}-{theme}")
+            konsol_papers(page, size, theme)
             if size == "1366":
                 page.keyboard.press("F4")
                 page.wait_for_selector("#f-place")
@@ -91,6 +92,39 @@ def konsol(browser: Browser, town: Town, sizes: list[str], themes: list[str]) ->
                 page.wait_for_timeout(400)
                 shoot(page, f"konsol-perintah-{size}-{theme}")
             page.context.close()
+
+
+def konsol_papers(page: Page, size: str, theme: str) -> None:
+    """The shift's papers, a replay and the road restrictions, of the incident that is selected."""
+    page.keyboard.press("F9")
+    page.wait_for_selector(".results .hit")
+    shoot(page, f"konsol-riwayat-{size}-{theme}")
+    page.keyboard.press("Alt+2")
+    page.wait_for_selector(".log .lines .line")
+    shoot(page, f"konsol-buku-{size}-{theme}")
+    page.keyboard.press("Alt+3")
+    page.wait_for_selector(".read :is(li, .muted)")
+    shoot(page, f"konsol-serah-{size}-{theme}")
+    page.keyboard.press("Escape")
+    page.keyboard.press("r")
+    page.wait_for_selector(".replay")
+    for _ in range(4):
+        page.keyboard.press("n")
+    page.wait_for_timeout(1500)  # the map settles
+    shoot(page, f"konsol-putar-{size}-{theme}")
+    page.keyboard.press("Escape")
+    page.keyboard.press("h")
+    page.wait_for_selector(".hindrances")
+    page.keyboard.type("raya darmo", delay=15)
+    page.wait_for_selector(".hindrances [role=option]")
+    page.keyboard.press("Enter")
+    page.get_by_label("Sebab").fill("Banjir selutut")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".hindrances li .link")
+    page.wait_for_timeout(1000)
+    shoot(page, f"konsol-hambatan-{size}-{theme}")
+    page.locator(".hindrances li .btn").first.click()
+    page.keyboard.press("Escape")
 
 
 def awak(browser: Browser, town: Town, sizes: list[str], themes: list[str]) -> None:

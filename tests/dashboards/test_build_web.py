@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from dashboards import build_web
-from dashboards.build_web import STAMP, WEB, NoNodeError, build, digest, find_node
+from dashboards.build_web import CHECKS, STAMP, WEB, NoNodeError, build, check, digest, find_node
 
 
 @pytest.fixture
@@ -55,3 +56,29 @@ def test_the_lock_file_names_no_registry() -> None:
     lock = json.loads((WEB / "package-lock.json").read_text("utf-8"))
     assert [name for name, package in lock["packages"].items() if "resolved" in package] == []
     assert "omit-lockfile-registry-resolved=true" in (WEB / ".npmrc").read_text("utf-8")
+
+
+def test_what_has_passed_is_not_checked_again_and_a_test_counts_as_a_change(
+    web_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[list[str]] = []
+    monkeypatch.setattr("dashboards.build_web._run", lambda command, *_: ran.append(command))
+    monkeypatch.setattr("dashboards.build_web.prepare", lambda _: (Path("node"), {}))
+    (web_folder / "node_modules").mkdir(exist_ok=True)
+    assert check(web_folder)
+    assert len(ran) == len(CHECKS)
+    assert not check(web_folder)
+    (web_folder / "src" / "new.test.ts").write_text("expect(1).toBe(2)")
+    assert check(web_folder)
+
+
+def test_what_fails_is_looked_at_again(web_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(command: list[str], *_: object) -> None:
+        raise subprocess.CalledProcessError(1, command)
+
+    monkeypatch.setattr("dashboards.build_web._run", fails)
+    monkeypatch.setattr("dashboards.build_web.prepare", lambda _: (Path("node"), {}))
+    (web_folder / "node_modules").mkdir(exist_ok=True)
+    for _ in range(2):
+        with pytest.raises(subprocess.CalledProcessError):
+            check(web_folder)

@@ -505,7 +505,8 @@ export class Desk {
   async override(id: string, unit_id: string): Promise<void> {
     const incident = this.live.world.incidents.get(id);
     const chosen = incident ? this.picksOf(incident).some((p) => p.chosen === unit_id) : false;
-    if (chosen) return this.send(id, unit_id);
+    // A unit that is on its way elsewhere is diverted: that needs a reason even when it is the best.
+    if (chosen && this.live.world.units.get(unit_id)?.state === "available") return this.send(id, unit_id);
     const reason = await this.reason(
       L(`Kirim ${unit_id}, bukan yang disarankan`, `Send ${unit_id} instead`),
       [
