@@ -90,10 +90,10 @@ def test_a_foreign_code_is_refused_with_a_way_out(windows: Windows, town: Town) 
 
 def test_a_scanned_code_makes_the_phone_a_units_once(windows: Windows, town: Town) -> None:
     """The supervisor's one-time code opens the app ready for duty; the same code on another phone is refused in words."""
+    unit = "A08"
+    town.on_duty(unit, HERE["longitude"], HERE["latitude"])
     desk = windows.console("supervisor")
-    row = desk.locator(".board .unit").first
-    unit = row.locator(".code").first.inner_text()
-    row.click()
+    desk.locator("button.unit", has_text=unit).first.click()
     desk.get_by_role("button", name="Daftarkan HP").click()
     code = desk.get_by_label("Kode pendaftaran").input_value()
     phone = windows.phone(geolocation=HERE, permissions=["geolocation"])
