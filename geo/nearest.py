@@ -37,8 +37,6 @@ class RoadFleet:
         self._head: IntArray = np.full(graph.n_nodes, -1, np.int32)
         self._chain_units: IntArray = np.zeros(len(graph.chains.first) - 1, np.int32)
         self._turn = 0
-        self.moves = 0
-        """Counts placings and removals, so that whoever keeps travel times knows when they are old."""
         self._labels: dict[Mode, AnchorLabels] = {}
         self._grow(8)
 
@@ -81,7 +79,6 @@ class RoadFleet:
         that the far carriageway of a divided road is not mistaken for its own. Returns how it was attached, so that a caller can flag a unit far from any road. Raises Rejected("bad_coordinates"
         | "outside_region"); the unit then keeps its old position.
         """
-        self.moves += 1
         g = self.graph
         px, py = g.to_xy(lon, lat)
         if heading_deg is not None:
@@ -135,7 +132,6 @@ class RoadFleet:
         )  # fmt: skip
 
     def remove(self, unit_id: str) -> None:
-        self.moves += 1
         slot = self._slots.vacate(unit_id)
         if slot is not None:
             del self._at[unit_id]
@@ -171,7 +167,6 @@ class RoadFleet:
 
     def _hang(self, unit_id: str, ways: tuple[tuple[int, int, float], ...]) -> None:
         """Hang a unit on (node, arc still to drive or -1, share of it) pairs."""
-        self.moves += 1
         if any(not 0 <= node < self.graph.n_nodes for node, _, _ in ways):
             raise Rejected("unknown_node", f"no such node in a graph of {self.graph.n_nodes}")
         self._at[unit_id] = (float(self.graph.node_lon[ways[0][0]]), float(self.graph.node_lat[ways[0][0]]))

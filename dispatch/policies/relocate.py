@@ -110,6 +110,15 @@ def best_moves(
     return found
 
 
+def warm_up() -> None:
+    """Load or compile the kernel now: a second on a fresh machine, which must not fall on the first crew's first order."""
+    row, flat, one = np.zeros((1, 1), np.float32), np.zeros((1, 1)), np.zeros(1, np.int64)
+    best_moves(
+        row, row.copy(), row[None], one, flat, one.copy(), np.ones(1, np.bool_), flat[0], one.copy(), row[0].copy(),
+        np.float32(0.5), 1.0, np.empty((1, 3)),
+    )  # fmt: skip
+
+
 Busy = tuple[float, float, float, str]
 """Of a unit that is taken: how much it counts (kappa), from where (lon, lat), and its mode."""
 
@@ -129,7 +138,6 @@ class _Group:
 class _Stand(NamedTuple):
     """Where a free unit is and is going: seconds to every post, coverage (B,) from here and as counted at present."""
 
-    key: tuple[float, float, str, str, int]
     post: int
     ways_s: FloatArray
     here: Row
@@ -146,7 +154,7 @@ class MoveUp:
         self._place = {code: i for i, code in enumerate(coverage.post_codes)}
         self._capacity = np.array([coverage.region.posts[code].capacity for code in coverage.post_codes], np.int64)
         self._stands: dict[tuple[float, float, str, str, int], _Stand] = {}
-        self._answers: dict[str, tuple[tuple[object, ...], list[Move]]] = {}
+        warm_up()
 
     def relocate(self, view: View) -> Sequence[Move]:
         wanted = self._first_capabilities(view.region)
@@ -176,7 +184,7 @@ class MoveUp:
         moves: list[Move] = []
         for agency in sorted(groups):
             if groups[agency].free:
-                moves += self._relocate_group(view, agency, groups[agency], room)
+                moves += self._relocate_group(view, groups[agency], room)
         return moves
 
     def _first_capabilities(self, region: Region) -> frozenset[str]:
@@ -190,23 +198,9 @@ class MoveUp:
             self._wanted = frozenset(c for slot in slots if slot.first for c in slot.capabilities)
         return self._wanted
 
-    def _relocate_group(self, view: View, agency: str, group: _Group, room: IntArray) -> Sequence[Move]:
-        """The answer follows from where the group stands; while nothing in that has changed it is the last one."""
+    def _relocate_group(self, view: View, group: _Group, room: IntArray) -> list[Move]:
         s, coverage, units, free = self.settings, self.coverage, view.units, group.free
         stands = [self._stand(units[u]) for u in free]
-        barred = [view.moves_left(u) <= 0 for u in free]
-        asked = (
-            free,
-            [stand.key for stand in stands],
-            barred,
-            group.busy,
-            group.at_work,
-            room.tolist(),
-            coverage.forget_old_roads(),
-        )
-        known = self._answers.get(agency)
-        if known is not None and known[0] == asked:
-            return known[1]
         n = len(free)
         ways = np.array([stand.ways_s for stand in stands])
         at_post = np.array([stand.post for stand in stands], np.int64)
@@ -223,7 +217,7 @@ class MoveUp:
             np.array([modes.index(units[u].mode) for u in free], np.int64),
             np.exp(-ways / s.patience_s),
             at_post,
-            np.array(barred),
+            np.array([view.moves_left(u) <= 0 for u in free]),
             np.where(ways[np.arange(n), at_post] <= TOUCHING_S, s.idle_extra, 0.0),
             room.copy(),
             missed,
@@ -232,11 +226,7 @@ class MoveUp:
             out,
         )
         codes = coverage.post_codes
-        moves = [
-            Move(unit_id=free[int(a)], post=codes[int(p)], gain=float(gain)) for a, p, gain in out[:found].tolist()
-        ]
-        self._answers[agency] = (asked, moves)
-        return moves
+        return [Move(unit_id=free[int(a)], post=codes[int(p)], gain=float(gain)) for a, p, gain in out[:found].tolist()]
 
     def _stand(self, unit: Unit) -> _Stand:
         """What a free unit covers from where it is and on its way to its post."""
@@ -254,7 +244,7 @@ class MoveUp:
             here = coverage.row(position.lon, position.lat, unit.mode)
             share = np.float32(math.exp(-float(ways_s[post]) / self.settings.patience_s))
             now = share * coverage.posts(unit.mode)[post] + (np.float32(1.0) - share) * here
-            stand = self._stands[key] = _Stand(key, post, ways_s, here, now)
+            stand = self._stands[key] = _Stand(post, ways_s, here, now)
         return stand
 
     def _busy(self, view: View, unit: Unit, position: Position) -> Busy | None:

@@ -43,7 +43,13 @@ class Windows:
 
     def context(self, **options: Any) -> BrowserContext:
         context = self.browser.new_context(
-            **{"viewport": {"width": 1366, "height": 768}, "locale": "id-ID", "service_workers": "block", **options}
+            **{
+                "viewport": {"width": 1366, "height": 768},
+                "locale": "id-ID",
+                "service_workers": "block",
+                "reduced_motion": "reduce",  # rows that glide past each other are no barrier, but axe would measure them
+                **options,
+            }
         )
         context.set_default_timeout(WAIT_MS)
         self._contexts.append(context)

@@ -293,3 +293,19 @@ def test_no_file_content_breaks_the_reader(data: bytes) -> None:
             decode_spool(content)
         except SpoolUnreadable:
             continue
+
+
+async def test_the_line_that_takes_the_lead_is_in_the_database_or_nowhere(bench: Bench) -> None:
+    """In a spool it would fence nobody: two nodes cut off from each other could give out the same numbers."""
+    bench.inner.away = True
+    with pytest.raises(JournalUnavailable):
+        await bench.journal.claim(batch(1))
+    assert not bench.journal.degraded
+    assert not bench.disk.path.exists()
+    await bench.journal.append(batch(1))
+    bench.inner.away = False
+    with pytest.raises(JournalUnavailable):  # what is spooled comes first
+        await bench.journal.claim(batch(2))
+    await bench.journal.settle()
+    await bench.journal.claim(batch(2))
+    assert bench.texts() == ["line 1", "line 2"]

@@ -195,20 +195,22 @@ class Watch(logging.Handler):
         engine = host.live.engine if host is not None and host.live is not None else None
         if host is None or engine is None or engine.state.seq != self.truth.seq:
             return
-        # A retry is set by the writer's own clock, which may have been set forward.
-        wanted = self._soonest(timedelta(seconds=host.clock.ahead_s))
-        woken = engine.next_deadline()
         assert self.truth.at is not None
+        # A retry is set by the writer's own clock, which may have been set forward; one that was quiet leaves no line, and
+        # what is written now may have waited for the disk while it was retried.
+        retried_at = max(self.truth.at + timedelta(seconds=host.clock.ahead_s), host.clock.now())
+        wanted = self._soonest(retried_at)
+        woken = engine.next_deadline()
         if wanted is not None and (woken is None or woken > max(wanted, self.truth.at)):
             self.fail(f"the engine sleeps until {woken} though something is due at {wanted}")
 
-    def _soonest(self, ahead: timedelta) -> datetime | None:
+    def _soonest(self, retried_at: datetime) -> datetime | None:
         target = timedelta(seconds=self.region.limits.target_s)
         due: list[datetime] = []
         for incident_id in self.truth.open_ids:
             incident = self.truth.incidents[incident_id]
-            if incident.confirmed and incident.unfilled and self.truth.at is not None:
-                due.append(self.truth.at + ahead + timedelta(seconds=self.region.limits.retry_s))
+            if incident.confirmed and incident.unfilled:
+                due.append(retried_at + timedelta(seconds=self.region.limits.retry_s))
             if not incident.confirmed and incident.confirm_due_at is not None:
                 due.append(incident.confirm_due_at)
             if (

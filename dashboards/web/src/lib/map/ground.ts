@@ -11,7 +11,6 @@ export interface HindranceMark {
 }
 
 export interface HospitalMark {
-  name: string;
   lon: number;
   lat: number;
 }

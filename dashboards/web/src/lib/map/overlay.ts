@@ -308,8 +308,7 @@ export class Overlay {
       for (const h of this.scene.hospitals ?? []) {
         const [x, y] = to(mercX(h.lon), mercY(h.lat));
         if (!inside(x, y)) continue;
-        drawHospital(pen, p, rem, x, y);
-        if (zoom >= 14) this.#label(h.name, x, y + 1.1 * rem, p.muted);
+        drawHospital(pen, p, rem, x, y); // the base map names it
       }
 
     // ETA lines: dashed until acknowledged, solid when rolling.
