@@ -71,7 +71,8 @@ def honest_day(rng: random.Random) -> Day:
             lines.append((opened + rng.randint(0, 900), _regraded(rng, incident)))
     if len(day.incidents) > 1 and rng.random() < 0.4:  # an honest merge, sometimes undone
         gone, into = rng.sample(day.incidents, 2)
-        merged = float(rng.randint(100, 2_200))
+        born = [s for s, e in lines if isinstance(e, ev.IncidentOpened) and e.incident_id in (gone, into)]
+        merged = max(float(rng.randint(100, 2_200)), *born)  # nobody joins what is not there yet
         lines.append((merged, _merged(rng, day, gone, into)))
         if rng.random() < 0.3:
             lines.append((merged + rng.randint(1, 800), _unmerged(gone, into)))
