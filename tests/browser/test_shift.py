@@ -201,6 +201,7 @@ def test_a_closed_road_is_put_up_and_lifted_with_the_keyboard(windows: Windows, 
     expect(second.get_by_role("button", name="Hambatan 1")).to_be_visible()
     first.locator(".hindrances li").get_by_role("button", name="Cabut").click()
     expect(first.locator(".hindrances li")).to_contain_text("Semua jalan dianggap terbuka")
+    expect(first.get_by_text("Hambatan dicabut")).to_be_visible()  # what `u` takes back is the last thing said
     first.keyboard.press("Escape")
     first.keyboard.press("u")
     expect(second.get_by_role("button", name="Hambatan 1")).to_be_visible()
