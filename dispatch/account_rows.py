@@ -13,6 +13,7 @@ import msgspec
 from dispatch.database import PASSING_ERRORS
 from dispatch.roles import Role
 from dispatch.statements import SQL
+from dispatch.webpush import Subscription
 
 
 class AccountsUnavailable(Exception):  # noqa: N818
@@ -60,6 +61,21 @@ class DeviceToken(msgspec.Struct, frozen=True):
     issued_by: str
     created_at: datetime
     revoked_at: datetime | None = None
+    push_endpoint: str | None = None
+    """Where this phone can be woken, with its browser's keys; all None = it did not ask, or its service has forgotten it."""
+    push_p256dh: str | None = None
+    push_auth: str | None = None
+
+    @property
+    def push(self) -> Subscription | None:
+        if self.push_endpoint is None or self.push_p256dh is None or self.push_auth is None:
+            return None
+        return Subscription(self.push_endpoint, self.push_p256dh, self.push_auth)
+
+    @property
+    def device(self) -> str:
+        """A short name to tell a holder's devices apart; nothing can be done with it."""
+        return self.token_hash[:4].hex()
 
 
 class Audit(msgspec.Struct, frozen=True):

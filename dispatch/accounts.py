@@ -32,6 +32,7 @@ from dispatch.model import Actor, Rejected
 from dispatch.passwords import Passwords, check_password_rules
 from dispatch.roles import CONTROL_ROOM, DEVICES, STAFF, Role
 from dispatch.throttle import SignInThrottle
+from dispatch.webpush import Subscription
 
 log = logging.getLogger("siaga.accounts")
 
@@ -356,17 +357,39 @@ class Accounts:
         self._changes += 1
         return token
 
-    async def revoke_tokens(self, holder: str, by: str) -> int:
-        """Every token of a holder: the phone was lost. How many there were."""
+    async def revoke_tokens(self, holder: str, by: str, device: str | None = None) -> int:
+        """Every token of a holder, or the one of a device that was lost. How many there were."""
         now_at = self.clock.now()
-        rows = [t for t in self._tokens.values() if t.holder == holder]
+        rows = [t for t in self._tokens.values() if t.holder == holder and device in (None, t.device)]
         if rows:
             revoked = [msgspec.structs.replace(t, revoked_at=now_at) for t in rows]
-            await self.store.put(*revoked, audit=Audit(now_at, by, holder, "tokens_revoked", {"count": len(rows)}))
+            detail = {"count": len(rows), "devices": [t.device for t in rows]}
+            await self.store.put(*revoked, audit=Audit(now_at, by, holder, "tokens_revoked", detail))
         for row in rows:
             self._tokens.pop(row.token_hash, None)
         self._changes += 1
         return len(rows)
+
+    def in_force(self, holder: str, device: str) -> bool:
+        """Whether this device's token still opens anything."""
+        return any(t.holder == holder and t.device == device for t in self._tokens.values())
+
+    async def set_push(self, holder: str, device: str, push: Subscription | None) -> None:
+        """Where this device can be woken from now on. Raises Rejected("unknown_device"); AccountsUnavailable."""
+        row = next((t for t in self._tokens.values() if t.holder == holder and t.device == device), None)
+        if row is None:
+            raise Rejected("unknown_device")
+        if row.push == push:
+            return
+        where = (push.endpoint, push.p256dh, push.auth) if push is not None else (None, None, None)
+        changed = msgspec.structs.replace(row, push_endpoint=where[0], push_p256dh=where[1], push_auth=where[2])
+        await self.store.put(changed)
+        self._tokens[row.token_hash] = changed
+        self._changes += 1
+
+    def pushed(self, holder: str) -> list[DeviceToken]:
+        """The devices of a holder that can be woken."""
+        return [t for t in self._tokens.values() if t.holder == holder and t.push is not None]
 
     def tokens(self) -> list[DeviceToken]:
         return sorted(self._tokens.values(), key=lambda t: (t.holder, t.created_at))

@@ -20,6 +20,12 @@ device_feeds_replaced = Counter(
     "siaga_device_feeds_replaced_total",
     "Unit feeds opened again under the same key while the last was still open: a phone that came back, or a copied key.",
 )
+pushes = Counter(
+    "siaga_push_total",
+    "Wake-up messages to sleeping phones by outcome: sent; gone (the phone is forgotten); refused; unreachable; dropped "
+    "(too many waiting, or too late to help).",
+    ["outcome"],
+)
 fixes = Counter("siaga_fixes_total", "GPS fixes by outcome.", ["outcome"])
 degraded = Gauge("siaga_degraded", "1 while events go to the local spool because the database is away.")
 projection_failures = Counter(

@@ -43,7 +43,9 @@ class TraccarMessage(msgspec.Struct, frozen=True):
 
 
 class OwnTracksMessage(msgspec.Struct, frozen=True):
-    """Velocity in km/h, `tst` in seconds since 1970, `acc` in metres. `tid` has two characters; the topic's last part is better."""
+    """Velocity in km/h, `tst` in seconds since 1970, `acc` in metres. `tid` has two characters; the topic's last part, or the
+    device named in the header `X-Limit-D`, is better.
+    """
 
     _type: str
     lat: float | None = None
@@ -66,9 +68,9 @@ def from_traccar(message: TraccarMessage) -> tuple[str, Fix | None]:
     )
 
 
-def from_owntracks(message: OwnTracksMessage) -> tuple[str, Fix | None]:
-    """Only `location` messages carry a position; transitions and waypoints are acknowledged and ignored."""
-    device = message.topic.rsplit("/", 1)[-1] or message.tid
+def from_owntracks(message: OwnTracksMessage, named: str = "") -> tuple[str, Fix | None]:
+    """Only `location` messages carry a position; transitions and waypoints are acknowledged and ignored. `named`: by header."""
+    device = message.topic.rsplit("/", 1)[-1] or named or message.tid
     if message._type != "location":
         return device, None
     if message.lat is None or message.lon is None or message.tst is None:

@@ -87,9 +87,10 @@ def serve(
 ) -> None:
     """Layanan sungguhan: tanpa akun demo. / Production: no demo accounts."""
     from dispatch.accounts import DemoCredentials
-    from siaga.serve import Config, Server, serve_until
+    from siaga.serve import Config, Server, push_settings, serve_until
 
     set_up_logging()
+    push = push_settings()
 
     async def main() -> None:
         stop = asyncio.Event()
@@ -101,7 +102,9 @@ def serve(
             typer.echo(f"Siaga 112 melayani di {server.url}")
 
         await serve_until(
-            Config(dsn=database_url, var=var, host=host, port=port, pack=region, public_url=public_url), stop, ready
+            Config(dsn=database_url, var=var, host=host, port=port, pack=region, public_url=public_url, push=push),
+            stop,
+            ready,
         )
 
     try:

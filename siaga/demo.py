@@ -19,7 +19,7 @@ import typer
 import uvloop
 
 from siaga.postgres import EmbeddedPostgres, PostgresBusyError
-from siaga.serve import Config, Server
+from siaga.serve import Config, Server, push_settings
 
 log = logging.getLogger("siaga.demo")
 
@@ -50,7 +50,7 @@ async def _demo(var: Path, dsn: str, pack: Path, host: str, port: int, city: boo
     async with AsyncExitStack() as stack:
         try:
             server = await stack.enter_async_context(
-                Server(Config(dsn=dsn, var=var, host=host, port=port, pack=pack, demo=True))
+                Server(Config(dsn=dsn, var=var, host=host, port=port, pack=pack, demo=True, push=push_settings()))
             )
         except OSError as error:
             typer.echo(f"Tidak bisa membuka {host}:{port} / cannot listen: {error.strerror}", err=True)

@@ -36,6 +36,8 @@ from dispatch.photos import Photos
 from dispatch.policies import registry
 from dispatch.policies.view import Policy
 from dispatch.projections import check_journal
+from dispatch.pusher import Pusher
+from dispatch.pusher import Settings as PushSettings
 from dispatch.region import Region
 from dispatch.roles import Role
 from dispatch.spool import FileDisk, SpoolingJournal
@@ -65,6 +67,8 @@ class Config(msgspec.Struct):
     demo: bool = False
     public_url: str = ""
     """Where other nodes reach this one; empty = its own address."""
+    push: PushSettings = PushSettings()
+    """How sleeping phones are woken; without a contact they are not, and nothing leaves the building."""
 
 
 class Server:
@@ -143,18 +147,25 @@ class Server:
         catching_up = asyncio.create_task(rooms.feed.run(journal, live.hub), name="sla")
         self._stack.push_async_callback(_end, catching_up)
         node = Node(live, election, f"{socket.gethostname()}:{os.getpid()}")
+        secret = load_secret(config.var)
+        pusher = Pusher(config.push, secret, accounts, live, self.clock)
+        live.hub.listen(pusher.published)
+        if pusher.on:
+            waking = asyncio.create_task(pusher.run(), name="push")
+            self._stack.push_async_callback(_end, waking)
         services = Services(
             region=region,
             live=live,
             node=node,
             accounts=accounts,
             clock=self.clock,
-            secret=load_secret(config.var),
+            secret=secret,
             classifier=Classifier(region),
             places=rooms.places,
             tiles=rooms.tiles,
             history=History(lines),
             photos=Photos(config.var / "photos" / region.code),
+            pusher=pusher,
             demo=config.demo,
         )
         self.services = services
@@ -216,6 +227,17 @@ def load_secret(var: Path) -> bytes:
     if len(secret) < SECRET_BYTES:
         raise ValueError(f"secret file holds {len(secret)} bytes, needs {SECRET_BYTES}")
     return secret
+
+
+def push_settings() -> PushSettings:
+    """From SIAGA_PUSH_CONTACT (mailto: or https:) and SIAGA_PUSH_SERVICES (host names by comma; left out = the browsers' own)."""
+    contact = os.environ.get("SIAGA_PUSH_CONTACT", "")
+    if contact and not contact.startswith(("mailto:", "https:")):
+        raise ValueError("SIAGA_PUSH_CONTACT begins with mailto: or https:")
+    named = os.environ.get("SIAGA_PUSH_SERVICES")
+    if named is None:
+        return PushSettings(contact)
+    return PushSettings(contact, tuple(host.strip() for host in named.split(",") if host.strip()))
 
 
 async def _refresh(accounts: Accounts) -> None:

@@ -54,12 +54,18 @@ class TokenAnswer(msgspec.Struct):
 
 
 class TokenRow(msgspec.Struct):
+    """`device` tells a holder's keys apart; `connected`: its feed is open on this node now."""
+
+    device: str
     role: str
     holder: str
     label: str
     issued_by: str
     created_at: datetime
     demo: bool
+    connected: bool
+    push: bool
+    """Can be woken while it sleeps."""
 
 
 def _row(call: Call, username: str) -> AccountFull:
@@ -93,8 +99,19 @@ async def change(call: Call) -> web.StreamResponse:
 
 
 async def tokens(call: Call) -> web.StreamResponse:
+    feeds = call.services.feeds
     rows = [
-        TokenRow(str(t.role), t.holder, t.label, t.issued_by, t.created_at, t.demo)
+        TokenRow(
+            device=t.device,
+            role=str(t.role),
+            holder=t.holder,
+            label=t.label,
+            issued_by=t.issued_by,
+            created_at=t.created_at,
+            demo=t.demo,
+            connected=t.device in feeds.get(t.holder, {}),
+            push=t.push is not None,
+        )
         for t in call.services.accounts.tokens()
     ]
     return json(rows)
@@ -174,8 +191,21 @@ async def enrol(call: Call) -> web.StreamResponse:
 
 
 async def revoke(call: Call) -> web.StreamResponse:
-    """Every token of a holder: the phone was lost."""
-    return json({"revoked": await call.services.accounts.revoke_tokens(call.path("holder"), str(call.who))})
+    """Every token of a holder. Feeds that are open under them are ended."""
+    holder = call.path("holder")
+    count = await call.services.accounts.revoke_tokens(holder, str(call.who))
+    call.services.live.hub.wake_unit(holder)
+    return json({"revoked": count})
+
+
+async def revoke_one(call: Call) -> web.StreamResponse:
+    """The phone that was lost; the unit's other one works on."""
+    holder = call.path("holder")
+    count = await call.services.accounts.revoke_tokens(holder, str(call.who), call.path("device"))
+    if count == 0:
+        raise Problem("unknown_device", "device")
+    call.services.live.hub.wake_unit(holder)
+    return json({"revoked": count})
 
 
 ROUTES = [
@@ -260,6 +290,16 @@ ROUTES = [
         roles=frozenset({ADMIN, SUPERVISOR}),
         answer=dict[str, int],
         statuses=(503,),
+        tag="admin",
+    ),
+    Route(
+        "DELETE",
+        "/api/v1/tokens/{holder}/{device}",
+        revoke_one,
+        "Revoke the token of one device.",
+        roles=frozenset({ADMIN, SUPERVISOR}),
+        answer=dict[str, int],
+        statuses=(404, 503),
         tag="admin",
     ),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 import secrets
 import time
@@ -30,6 +31,7 @@ SESSION_COOKIE = "siaga_session"
 BROWSER_COOKIE = "siaga_browser"
 CSRF_HEADER = "X-CSRF-Token"
 TOKEN_SUBPROTOCOL = "siaga.token."  # noqa: S105 - the name of a subprotocol, not a secret
+TRACKERS = "/api/v1/trackers/"
 UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 CSP = (
     "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; "
@@ -98,9 +100,15 @@ async def _staff(request: web.Request, services: Services) -> Actor:
 
 
 async def _device(request: web.Request, services: Services) -> tuple[Actor, str]:
-    """The unit or partner behind a bearer token, and which of its devices; web sockets in browsers carry it as a subprotocol."""
+    """The unit or partner behind a bearer token, and which of its devices; web sockets in browsers carry it as a subprotocol,
+    trackers that cannot set a header as Basic password (OwnTracks) or as `key` in the address (OsmAnd, Traccar Client).
+    """
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
+    if scheme.lower() == "basic" and request.path.startswith(TRACKERS):
+        token = _basic_password(token)
+    elif scheme.lower() != "bearer" and request.path.startswith(TRACKERS):
+        token = request.query.get("key", "")
+    elif scheme.lower() != "bearer":
         token = next(
             (
                 p.strip()[len(TOKEN_SUBPROTOCOL) :]
@@ -113,6 +121,13 @@ async def _device(request: web.Request, services: Services) -> tuple[Actor, str]
     if device is None:
         raise Problem("not_signed_in")
     return Actor(role=device.role.value, name=device.holder), device.token_hash[:4].hex()
+
+
+def _basic_password(word: str) -> str:
+    try:
+        return base64.b64decode(word, validate=True).decode().partition(":")[2]
+    except ValueError:
+        return ""
 
 
 def same_origin(request: web.Request) -> bool:

@@ -11,6 +11,7 @@ from dispatch import triage
 from dispatch.api.problems import Problem
 from dispatch.fold import State
 from dispatch.model import Assignment, AssignmentState, Incident, Place, Unit
+from dispatch.plans import alternatives
 from dispatch.region import Region
 
 
@@ -62,10 +63,22 @@ class Job(msgspec.Struct):
     hospital: Destination | None
 
 
+class Waiting(msgspec.Struct):
+    """An open incident that lacks a unit like this one. Not its job: who is sent is decided when a unit is free."""
+
+    incident_id: str
+    kind_name: str
+    kind_name_en: str
+    priority: int
+    address: str
+    first_ring_at: datetime
+
+
 class Feed(msgspec.Struct):
     """`hello` on connecting, `job` on every change of this unit, its job or its incident.
 
-    `ring`: this device should make itself heard now. `roads` changes whenever a road is closed, slowed or opened again.
+    `ring`: this device should make itself heard now. `waiting`: the most urgent incident that lacks a unit like this one, told
+    to a unit that is in a job and so cannot be given it yet. `roads` changes whenever a road is closed, slowed or opened again.
     """
 
     type: str
@@ -75,6 +88,7 @@ class Feed(msgspec.Struct):
     job: Job | None
     ring: bool
     roads: str
+    waiting: Waiting | None = None
 
 
 def feed_of(services: Any, unit_id: str, kind: str, device: str = "") -> Feed:
@@ -101,6 +115,33 @@ def feed_of(services: Any, unit_id: str, kind: str, device: str = "") -> Feed:
         job=job,
         ring=ring,
         roads=roads_of(state),
+        waiting=waiting_for(services.region, state, unit),
+    )
+
+
+def waiting_for(region: Region, state: State, unit: Unit) -> Waiting | None:
+    """What may come next for a unit in a job: shown beside it, never instead of it. None for a unit that can be sent now."""
+    if unit.assignment_id is None:
+        return None
+    own = state.assignments[unit.assignment_id].incident_id
+    fitting = [
+        i
+        for i in (state.incidents[incident_id] for incident_id in state.short_ids)
+        if i.incident_id != own
+        and i.confirmed
+        and any(not unit.capabilities.isdisjoint(alternatives(slot)) for slot in i.unfilled)
+    ]
+    if not fitting:
+        return None
+    first = min(fitting, key=lambda i: (i.priority, i.first_ring_at, i.incident_id))
+    named = region.kinds.get(first.kind)
+    return Waiting(
+        incident_id=first.incident_id,
+        kind_name=named.name_id if named is not None else first.kind,
+        kind_name_en=named.name_en if named is not None else first.kind,
+        priority=first.priority,
+        address=first.place.address or "",
+        first_ring_at=first.first_ring_at,
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any, get_type_hints
 import msgspec
 from aiohttp import web
 
+from dispatch.api import examples
 from dispatch.api.problems import Problem, from_validation
 from dispatch.model import Actor
 
@@ -252,6 +253,9 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
             if status >= 400
             else {"description": "Done"}
         )
+    shown = (route.method, route.path)
+    if "content" in ok and shown in examples.ANSWERS:
+        ok["content"][route.content]["example"] = examples.ANSWERS[shown]
     operation: dict[str, Any] = {
         "summary": route.summary,
         "tags": [route.tag],
@@ -277,6 +281,8 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
             "required": True,
             "content": {"application/json": {"schema": schemas[repr(route.body)]}},
         }
+        if shown in examples.BODIES:
+            operation["requestBody"]["content"]["application/json"]["example"] = examples.BODIES[shown]
     if route.takes:
         binary = {"schema": {"type": "string", "format": "binary"}}
         operation["requestBody"] = {"required": True, "content": dict.fromkeys(route.takes, binary)}

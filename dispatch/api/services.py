@@ -17,6 +17,7 @@ from dispatch.clock import Clock
 from dispatch.live import Live
 from dispatch.nodes import Node
 from dispatch.photos import Photos
+from dispatch.pusher import Pusher
 from dispatch.region import Region
 
 
@@ -50,6 +51,8 @@ class Services:
     """Where crews' pictures are kept; None = they are refused."""
     decoding: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     """One picture at a time: at its limit one takes 100 MB while it is open, and reports go first."""
+    pusher: Pusher | None = None
+    """Wakes sleeping phones; None = nobody is woken from here."""
     presence: dict[str, dict[str, Any]] = field(default_factory=dict)
     demo: bool = False
     sockets: weakref.WeakSet[web.WebSocketResponse] = field(default_factory=weakref.WeakSet)

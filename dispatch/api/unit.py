@@ -13,7 +13,7 @@ from aiohttp import WSMsgType, web
 
 from dispatch import avl, metrics
 from dispatch.api.edge import TOKEN_SUBPROTOCOL
-from dispatch.api.job import Destination, Feed, feed_of, roads_of
+from dispatch.api.job import Destination, Feed, feed_of, roads_of, waiting_for
 from dispatch.api.problems import Problem
 from dispatch.api.routes import CREW, Call, Route, json
 from dispatch.api.services import Services
@@ -28,6 +28,8 @@ POLL_S = 25.0
 """Under the 30 s after which mobile networks' proxies give up."""
 PING_S = 20.0
 HEARTBEAT_S = 10.0
+REVOKED = 4401
+"""Close code: the key this feed was opened with opens nothing any more."""
 OPENED_ELSEWHERE = 4409
 """Close code: the same key opened another feed. A phone that gets it while it is in use has a twin."""
 HOSPITALS_MAX = 8
@@ -127,12 +129,32 @@ async def _send(
             async with asyncio.timeout(HEARTBEAT_S):
                 await subscriber.queue.get()
         except TimeoutError:
-            sign = {"type": "status", "at": services.clock.now(), "roads": roads_of(services.live.hub.state)}
-            await socket.send_str(msgspec.json.encode(sign).decode())
+            if await _cut_off(socket, services, unit_id, device):
+                return
+            await socket.send_str(msgspec.json.encode(_sign_of_life(services, unit_id)).decode())
             continue
         while not subscriber.queue.empty():
             subscriber.queue.get_nowait()  # several changes at once need one message: it carries the whole present
+        if await _cut_off(socket, services, unit_id, device):
+            return
         await socket.send_str(msgspec.json.encode(feed_of(services, unit_id, "job", device)).decode())
+
+
+def _sign_of_life(services: Services, unit_id: str) -> dict[str, object]:
+    """What changes without concerning the unit itself: the roads, and what waits for a unit like it."""
+    state = services.live.hub.state
+    unit = state.units.get(unit_id)
+    waiting = waiting_for(services.region, state, unit) if unit is not None else None
+    return {"type": "status", "at": services.clock.now(), "roads": roads_of(state), "waiting": waiting}
+
+
+async def _cut_off(socket: web.WebSocketResponse, services: Services, unit_id: str, device: str) -> bool:
+    """A lost phone must not go on hearing where its unit is sent because its feed was open when its key was revoked."""
+    if services.accounts.in_force(unit_id, device):
+        return False
+    await socket.send_str('{"type":"revoked"}')
+    await socket.close(code=REVOKED, message=b"revoked")
+    return True
 
 
 async def poll(call: Call) -> web.StreamResponse:

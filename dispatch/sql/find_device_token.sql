@@ -1,3 +1,4 @@
-SELECT token_hash, role, holder, label, demo, issued_by, created_at, revoked_at
+SELECT
+    token_hash, role, holder, label, demo, issued_by, created_at, revoked_at, push_endpoint, push_p256dh, push_auth
 FROM device_token
 WHERE token_hash = $1;

@@ -363,6 +363,51 @@ async def test_other_makers_trackers_move_units_and_reach_nobody_else(server: Se
     assert server.services.live.hub.positions["A1"].lon == pytest.approx(112.7405)  # type: ignore[union-attr]
 
 
+async def test_trackers_sign_in_the_way_their_makers_built_them(server: Server) -> None:
+    """Traccar forwards with a header, OwnTracks knows Basic sign-in and wants a list back, OsmAnd has only its address."""
+    await on_duty(server, "A1")
+    now = datetime.now(UTC)
+    base, token = server.url + "/api/v1/trackers/", server.partner_token
+    forwarded = {
+        "position": {
+            "id": 90, "deviceId": 4, "type": None, "protocol": "osmand", "serverTime": now.isoformat(timespec="milliseconds"),
+            "deviceTime": now.isoformat(timespec="milliseconds"), "fixTime": now.isoformat(timespec="milliseconds"),
+            "outdated": False, "valid": True, "latitude": -7.2603, "longitude": 112.7401, "altitude": 4.0, "speed": 3.2,
+            "course": 88.0, "address": None, "accuracy": 6.0, "network": None, "geofenceIds": None,
+            "attributes": {"batteryLevel": 81.0, "distance": 5.1, "totalDistance": 90321.4, "motion": True},
+        },
+        "device": {
+            "id": 4, "attributes": {}, "groupId": 0, "calendarId": 0, "name": "Ambulans 1", "uniqueId": "A1",
+            "status": "online", "lastUpdate": now.isoformat(timespec="milliseconds"), "positionId": 89, "phone": None,
+            "model": None, "contact": None, "category": "van", "disabled": False, "expirationTime": None,
+        },
+    }  # fmt: skip
+    located = {
+        "_type": "location", "BSSID": "00:00:00:00:00:00", "SSID": "posko", "acc": 9, "alt": 4, "batt": 77, "bs": 1,
+        "conn": "m", "created_at": int(now.timestamp()), "lat": -7.2604, "lon": 112.7402, "m": 1, "t": "u", "tid": "a1",
+        "tst": int(now.timestamp()) + 2, "vac": 3, "vel": 12,
+    }  # fmt: skip
+    async with aiohttp.ClientSession() as http:
+        bearer = {"Authorization": f"Bearer {token}"}
+        async with http.post(base + "traccar", json=forwarded, headers=bearer) as r:
+            assert (r.status, (await r.json())["accepted"]) == (200, 1)
+        basic = {"Authorization": aiohttp.encode_basic_auth("siaga", token), "X-Limit-U": "siaga", "X-Limit-D": "A1"}
+        async with http.post(base + "owntracks", json=located, headers=basic) as r:
+            assert (r.status, await r.json()) == (200, [])
+        async with http.post(base + "owntracks", json={"_type": "lwt", "tst": 1}, headers=basic) as r:
+            assert (r.status, await r.json()) == (200, [])
+        assert server.services.live.hub.positions["A1"].lat == -7.2604  # type: ignore[union-attr]
+        query = {"id": "A1", "lat": "-7.2605", "lon": "112.7403", "altitude": "4.1", "hdop": "1.2", "speed": "2.9",
+                 "timestamp": str(int((now.timestamp() + 4) * 1000)), "batt": "76"}  # fmt: skip
+        async with http.get(base + "osmand", params={**query, "key": token}) as r:
+            assert (r.status, (await r.json())["accepted"]) == (200, 1)
+        for wrong in ({}, {"key": "x"}, {"key": server.unit_tokens["A1"]}):
+            async with http.get(base + "osmand", params={**query, **wrong}) as r:
+                assert r.status in (401, 403)
+        async with http.get(server.url + "/api/v1/unit/feed/poll", params={"key": server.unit_tokens["A1"]}) as r:
+            assert r.status == 401, "a key in an address opens nothing but the trackers' routes"
+
+
 def test_every_refusal_of_the_engine_has_its_text() -> None:
     """A code without words would reach a person as an error of ours."""
     root = Path(__file__).resolve().parents[2] / "dispatch"

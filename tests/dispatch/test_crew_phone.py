@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import io
 import json
 import struct
@@ -13,11 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 from PIL import Image
 
 from dispatch import commands as co
 from dispatch import events as ev
+from dispatch.api import examples
+from dispatch.api.setup import TILES_MAX
+from dispatch.app import own_routes
 from dispatch.model import Rejected, UnitState
 from dispatch.photos import PIXELS_MAX, SIDE_KEPT_PX, Photos, clean
 from siaga.serve import Server
@@ -304,6 +309,76 @@ async def test_a_copied_key_throws_the_other_phone_out_and_tells_it_why(server: 
         async with client(server, "supervisor") as desk:
             await desk.http.delete(server.url + "/api/v1/tokens/A1", headers=desk.headers)
         assert (await twin.get("/api/v1/unit/feed/poll", after=0))[0] == 401
+
+
+async def test_a_lost_phone_is_shut_out_at_once_and_the_units_other_one_works_on(server: Server) -> None:
+    """One device is revoked by its name: its open feed ends with a word, its key opens nothing; a new phone may take its place."""
+    async with aiohttp.ClientSession() as session, client(server, "supervisor") as desk:
+        keys = [(await enrol(server, "A3", session))[1]["token"] for _ in range(2)]
+        heads = [{"Authorization": f"Bearer {key}"} for key in keys]
+        url = server.url + "/api/v1/unit/feed"
+        async with session.ws_connect(url, headers=heads[0]) as lost, session.ws_connect(url, headers=heads[1]) as kept:
+            await heard(lost, "hello")
+            await heard(kept, "hello")
+            rows = [row for row in (await desk.get("/api/v1/tokens"))[1] if row["holder"] == "A3" and not row["demo"]]
+            assert [row["connected"] for row in rows] == [True, True]
+            device = rows[0]["device"]
+            assert hashlib.sha256(keys[0].encode()).hexdigest().startswith(device), "the older key is listed first"
+            async with desk.http.delete(f"{server.url}/api/v1/tokens/A3/{device}", headers=desk.headers) as r:
+                assert (r.status, await r.json()) == (200, {"revoked": 1})
+            await heard(lost, "revoked")
+            assert (await asyncio.wait_for(lost.receive(), 20)).type in ENDS
+            await job_of(server, "A3")
+            while not (await heard(kept, "job"))["job"]:
+                pass
+        for head, status in zip(heads, (401, 200), strict=True):
+            async with session.get(url + "/poll", headers=head) as r:
+                assert r.status == status
+        async with desk.http.delete(f"{server.url}/api/v1/tokens/A3/{device}", headers=desk.headers) as r:
+            assert (r.status, (await r.json())["code"]) == (404, "unknown_device")
+        assert (await enrol(server, "A3", session))[0] == 201
+
+
+async def test_what_waits_for_a_unit_is_told_beside_its_job_and_never_instead_of_it(server: Server) -> None:
+    """The only ambulance on duty is busy: its phone hears that another emergency waits, and gets it when it is free."""
+    job = await job_of(server)
+    async with client(server, "A1") as phone, client(server) as citizen:
+        _, alone = await phone.get("/api/v1/unit/feed/poll", after=0)
+        assert alone["waiting"] is None
+        status, second = await citizen.post("/api/v1/reports", public_report(dlon=0.02), new_key())
+        assert status == 201
+        incident = server.services.live.hub.state.reports[second["report_id"]].incident_id  # type: ignore[union-attr]
+        _, both = await phone.get("/api/v1/unit/feed/poll", after=0)
+        assert both["job"]["assignment"]["assignment_id"] == job
+        assert both["waiting"]["incident_id"] == incident
+        for step in ("report_en_route", "report_at_scene", "report_clear"):
+            await phone.do(step, assignment_id=job)
+        _, freed = await phone.get("/api/v1/unit/feed/poll", after=0)
+        assert freed["job"]["incident"]["incident_id"] == incident
+        assert freed["waiting"] is None
+
+
+async def test_a_phone_learns_what_it_keeps_for_a_day_without_a_line(server: Server) -> None:
+    """A bounded set of tiles that covers the unit's own district, and the words to choose from."""
+    async with client(server, "A1") as phone:
+        _, setup = await phone.get("/api/v1/unit/setup")
+    west, south, east, north = setup["district"]
+    assert west < LON < east
+    assert south < LAT < north
+    assert 0 < len(setup["tiles"]) <= TILES_MAX
+    assert {t.split("/")[0] for t in setup["tiles"]} == {"11", "12", "13", "14", "15"}
+    assert setup["posts"]["pusat"] == "Pos Pusat"
+
+
+def test_every_route_of_a_phone_has_an_example_that_its_own_schema_takes() -> None:
+    """What the document shows can be sent as it stands."""
+    table = {(r.method, r.path): r for r in own_routes() if r.path.startswith("/api/v1/unit/")}
+    assert {k for k, r in table.items() if r.body is not None} == set(examples.BODIES)
+    assert set(examples.ANSWERS) <= set(table)
+    for key, body in examples.BODIES.items():
+        msgspec.json.decode(json.dumps(body), type=table[key].body)
+    for key, answer in examples.ANSWERS.items():
+        msgspec.json.decode(json.dumps(answer), type=table[key].answer)
 
 
 async def test_a_phone_left_in_the_office_does_not_move_the_unit(server: Server) -> None:
