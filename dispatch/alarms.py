@@ -111,7 +111,7 @@ def at_risk(engine: Engine, incident_id: str, at: datetime) -> list[ev.AnyEvent]
     remedy, remedy_unit, gain_s = "none", None, None
     firsts = [slot for slot, first in engine.first_flags(incident).items() if first]
     for slot in firsts:
-        need = view._need(incident, slot, True, None, None)
+        need = view.need(incident, slot, True, None, None)
         for arrival in view.arrivals(need, k=1):
             if predicted_at is None:
                 gain = None

@@ -35,8 +35,9 @@ from dispatch.model import (
 )
 from dispatch.nearby import Nearby
 from dispatch.policies.closest import Closest
-from dispatch.policies.view import Policy
+from dispatch.policies.view import Need, Policy
 from dispatch.region import Plan, Region
+from dispatch.waiting import Waiting
 from geo.nearest import RoadFleet
 from geo.router import LIGHTS, REGULAR, Router
 
@@ -78,10 +79,14 @@ class Engine:
         self._due: list[tuple[datetime, str, str]] = []
         """Heap of (when, what, id); entries whose reason has gone are dropped when they surface."""
         self._risk_at: dict[str, datetime] = {}
-        self._retry_at: dict[str, datetime] = {}
+        self._retry_at: datetime | None = None
+        self.waiting = Waiting()
+        self.coming: dict[str, tuple[int, Need]] = {}
+        """Places with a unit on its way, by assignment, each with the version of its incident it was made from."""
+        self.aways: dict[str, tuple[Position, str, bool]] = {}
+        """Whether a unit is away from its post, by unit, with the fix and the post this was worked out for."""
         self._nearby = Nearby()
         self._assigned_seq = 0
-        self._relocated_seq = 0
         self._round_wanted = False
         """The clock asks for a round though nothing happened: a retry is due, or the policy's period is over."""
         self._round_at: datetime | None = None
@@ -131,13 +136,12 @@ class Engine:
         """Ids of the open incidents around a place."""
         return [i for i in self._nearby.around(place.lon, place.lat, radius_m) if i in self.state.open_ids]
 
-    def retry_later(self, incident_id: str, at: datetime, when: datetime) -> None:
-        """Try an unfilled plan again then, whether or not anything has happened; a retry that is still to come stands."""
-        to_come = self._retry_at.get(incident_id)
-        if to_come is not None and at < to_come <= when:
-            return
-        self._retry_at[incident_id] = when
-        heapq.heappush(self._due, (when, "retry", incident_id))
+    def retry_at(self, at: datetime) -> datetime:
+        """When everything unfilled is tried again, whether or not anything has happened until then."""
+        if self._retry_at is None or self._retry_at <= at:
+            self._retry_at = at + timedelta(seconds=self.region.limits.retry_s)
+            heapq.heappush(self._due, (self._retry_at, "retry", ""))
+        return self._retry_at
 
     def excluded(self, incident_id: str) -> frozenset[str]:
         """Units not to be asked again for this incident: they declined, did not answer, or serve it already."""
@@ -247,10 +251,11 @@ class Engine:
             self._round_wanted = False
             self._assigned_seq = self.state.assign_seq
             events = planning.assign_round(self, at) + planning.recommend_unconfirmed(self, at)
+            if self.waiting:
+                self.retry_at(at)
             if events:
                 return events
-        if self.state.relocate_seq > self._relocated_seq and (self._relocate_at is None or self._relocate_at <= at):
-            self._relocated_seq = self.state.relocate_seq
+        if self.state.stirred_agencies and (self._relocate_at is None or self._relocate_at <= at):
             every_s = self.region.limits.relocate_every_s
             self._relocate_at = at + timedelta(seconds=every_s) if every_s > 0 else None
             return planning.relocate_round(self, at)
@@ -275,7 +280,7 @@ class Engine:
             return state.at
         due = self._surface()
         soonest = due[0] if due is not None else None
-        if state.relocate_seq > self._relocated_seq:
+        if state.stirred_agencies:
             if self._relocate_at is None:
                 return state.at
             if soonest is None or self._relocate_at < soonest:
@@ -291,8 +296,8 @@ class Engine:
             if self._holds(*due):
                 return due
             heapq.heappop(self._due)
-            if due[1] == "retry" and self._retry_at.get(due[2]) == due[0]:
-                del self._retry_at[due[2]]  # filled meanwhile; should it fall short again its retry is set anew
+            if due[1] == "retry" and due[0] == self._retry_at:
+                self._retry_at = None  # nobody waits now; whoever comes next sets it anew
         return None
 
     def _holds(self, when: datetime, what: str, subject: str) -> bool:
@@ -306,11 +311,11 @@ class Engine:
         if what == "lift":
             restriction = state.restrictions.get(subject)
             return restriction is not None and restriction.until == when
+        if what == "retry":
+            return self._retry_at == when and bool(self.waiting)
         incident = state.incidents.get(subject)
         if incident is None or incident.state not in OPEN_STATES:
             return False
-        if what == "retry":
-            return self._retry_at.get(subject) == when and subject in state.short_ids
         if what == "confirm":
             return not incident.confirmed and incident.confirm_due_at == when
         running = incident.first_capable_at_scene_at is None and incident.highest_priority == 1
@@ -322,8 +327,6 @@ class Engine:
         """Put an incident on the map of open ones and its deadlines on the heap; stale copies drop out by themselves."""
         incident_id = incident.incident_id
         self._nearby.put(incident_id, incident.place.lon, incident.place.lat)
-        if incident_id in self.state.short_of:
-            self.retry_later(incident_id, at, max(at, incident.retry_at or at))
         if incident.confirm_due_at is not None and not incident.confirmed:
             heapq.heappush(self._due, (incident.confirm_due_at, "confirm", incident_id))
         if incident.highest_priority == 1 and incident.first_capable_at_scene_at is None:
@@ -354,7 +357,6 @@ class Engine:
                 self._watch(state.incidents[event.incident_id], entry.at)
             case ev.IncidentClosed() | ev.IncidentCancelled():
                 self._nearby.remove(event.incident_id)
-                self._retry_at.pop(event.incident_id, None)
                 self._risk_at.pop(event.incident_id, None)
             case ev.IncidentMerged():
                 self._nearby.remove(event.incident_id)
@@ -494,6 +496,8 @@ class Engine:
                 heapq.heappush(self._due, (a.check_due_at, "check", a.assignment_id))
         for incident_id in state.open_ids:
             self._watch(state.incidents[incident_id], at)
+        state.stirred.update(state.open_ids)
+        state.stirred_agencies.update(dict.fromkeys(unit.agency for unit in state.units.values()))
         for restriction in state.restrictions.values():
             self.conditions.put(restriction)
             if restriction.until is not None:

@@ -99,8 +99,15 @@ class State:
         self.ended: list[str] = []
         self.assign_seq = 0
         """Last event after which somebody might be better sent otherwise."""
-        self.relocate_seq = 0
-        """Last event after which free units might better stand elsewhere."""
+        self.stirred: dict[str, None] = {}
+        """Incidents something has happened to since a planning round last looked at them."""
+        self.stirred_agencies: dict[str, None] = {}
+        """Agencies whose free units might better stand elsewhere since the last look at where they stand."""
+        self.free_ids: set[str] = set()
+        """Units that may be sent: on duty, available."""
+        self.freed_at: datetime | None = None
+        """When a unit last became free."""
+        self._free_capabilities: frozenset[str] | None = None
         self.touched = Touched()
         for unit_id, spec in region.units.items():
             self._add_unit(unit_id, spec.unit_type, spec.agency, spec.home_post)
@@ -123,6 +130,12 @@ class State:
         """Assignments of the incident that are coming, at the scene or carrying its patient, in order of assignment."""
         found = (self.assignments[a] for a in incident.assignment_ids)
         return [a for a in found if a.state in ACTIVE_ASSIGNMENT_STATES and a.incident_id == incident.incident_id]
+
+    def free_capabilities(self) -> frozenset[str]:
+        """Everything that some free unit can do."""
+        if self._free_capabilities is None:
+            self._free_capabilities = frozenset().union(*(self.units[u].capabilities for u in self.free_ids))
+        return self._free_capabilities
 
     def digest(self) -> str:
         """SHA-256 over all durable state; positions are left out because fixes are not journaled."""
@@ -195,7 +208,9 @@ class State:
                 state.report_of_call[r.call_id] = r.report_id
             if r.state is ReportState.ABANDONED and r.caller.phone:
                 state.abandoned_by_phone[r.caller.phone] = r.report_id
-        state.assign_seq = state.relocate_seq = state.seq
+        state.free_ids = {u.unit_id for u in state.units.values() if u.state is UnitState.AVAILABLE}
+        state.freed_at = max((s for u in state.free_ids if (s := state.units[u].since) is not None), default=None)
+        state.assign_seq = state.seq
         return state
 
     def drain_touched(self) -> Touched:
@@ -248,7 +263,7 @@ class State:
         return self.reports[report_id]
 
     def _incident(self, incident_id: str) -> Incident:
-        self.touched.incidents[incident_id] = None
+        self.touched.incidents[incident_id] = self.stirred[incident_id] = None
         incident = self.incidents[incident_id]
         incident.version += 1
         return incident
@@ -267,13 +282,20 @@ class State:
 
     def _set_unit(self, unit: Unit, state: UnitState, at: datetime) -> None:
         if state is not unit.state:
+            if UnitState.AVAILABLE in (state, unit.state):
+                self._free_capabilities = None
+            if state is UnitState.AVAILABLE:
+                self.free_ids.add(unit.unit_id)
+                self.freed_at = at
+            else:
+                self.free_ids.discard(unit.unit_id)
             unit.state = state
             unit.since = at
         if state is UnitState.AVAILABLE:
             # Somebody is free: there is a round now. Who stays short has said so, and is not written down again for every
             # unit that comes free: in a surge that would be one line per open incident and freed unit.
             self.assign_seq = self.seq
-        self.relocate_seq = self.seq
+        self.stirred_agencies[unit.agency] = None
 
     def _refill(self, incident: Incident) -> None:
         """Recompute what the plan still misses from what is coming or has come."""

@@ -143,7 +143,7 @@ def _incident_opened(s: State, e: ev.IncidentOpened, entry: ev.Entry) -> None:
     s.open_ids[e.incident_id] = None
     if e.required:
         s.short_ids[e.incident_id] = None
-    s.touched.incidents[e.incident_id] = None
+    s.touched.incidents[e.incident_id] = s.stirred[e.incident_id] = None
     s.assign_seq = s.seq
 
 
@@ -436,7 +436,7 @@ def _unit_transporting(s: State, e: ev.UnitTransporting, entry: ev.Entry) -> Non
     a.hospital_id = e.hospital_id
     a.notice = e.notice
     a.check_due_at = a.silent_at = None
-    s.relocate_seq = s.seq
+    s.stirred_agencies[s.units[a.unit_id].agency] = None
 
 
 def _unit_at_hospital(s: State, e: ev.UnitAtHospital, entry: ev.Entry) -> None:

@@ -7,14 +7,14 @@ decides nothing but bookkeeping: who leaves which job, what is still missing and
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dispatch import events as ev
 from dispatch import plans, prediction
-from dispatch.model import COMING_STATES, AssignmentState, Incident, Unit, UnitState
+from dispatch.model import COMING_STATES, AssignmentState, Incident, Unit
 from dispatch.policies.view import Arrival, Choice, Need
 from dispatch.region import PRE_ALERT, Region
 from geo.router import DETOUR_FACTOR, LIGHTS, STRAIGHT_LINE_SPEED_KMH, FloatArray, straight_line_m
@@ -57,74 +57,50 @@ class EngineView:
     def __init__(self, engine: Engine, at: datetime) -> None:
         self._engine = engine
         self.at = at
+        self.region: Region = engine.region
+        self.units: Mapping[str, Unit] = engine.state.units
+        self.incidents: Mapping[str, Incident] = engine.state.incidents
+        self.somebody_freed = engine.state.freed_at == at
         self._open: list[Need] | None = None
         self._coming: list[Need] | None = None
+        self._may_divert: frozenset[str] | None = None
         self._free: list[str] | None = None
         self._turnouts: dict[str, float] = {}
         self._free_pools: dict[tuple[str, ...], Pools] = {}
         self._places: dict[str, tuple[float, float, float | None]] = {}
-        self.hopeless: dict[str, list[str]] = {}
-        """Places that no free unit can fill and for which none may be diverted: not worth a search now."""
+        self.stirred_agencies: frozenset[str] = frozenset()
         self._hour = engine.local_hour(at)
-
-    @property
-    def region(self) -> Region:
-        return self._engine.region
-
-    @property
-    def units(self) -> Mapping[str, Unit]:
-        return self._engine.state.units
-
-    @property
-    def incidents(self) -> Mapping[str, Incident]:
-        return self._engine.state.incidents
 
     def open_needs(self) -> Sequence[Need]:
         if self._open is None:
-            found = []
-            state = self._engine.state
-            free = self._capabilities(self.free_units())
-            divertible: set[str] | None = None
-            for incident_id in state.short_ids:
-                incident = state.incidents[incident_id]
-                missing = incident.unfilled
-                if not incident.confirmed:
-                    if incident.mode != PRE_ALERT or len(missing) < len(incident.required):
-                        continue
-                    missing = missing[:1]  # the likely first unit is alerted while questions go on
-                flags: dict[str, bool] | None = None
-                for slot in missing:
-                    able = plans.alternatives(slot)
-                    if free.isdisjoint(able):
-                        if divertible is None and incident.priority == 1:
-                            divertible = self._capabilities(n.coming for n in self.coming_needs() if n.priority > 1)
-                        if incident.priority > 1 or divertible is None or divertible.isdisjoint(able):
-                            self.hopeless.setdefault(incident_id, []).append(slot)
-                            continue
-                    if flags is None:
-                        flags = self._engine.first_flags(incident)
-                    found.append(self._need(incident, slot, flags.get(slot, False), None, None))
-            found.sort(key=_urgency)
-            self._open = found
+            waiting = self._engine.waiting
+            self._open = waiting.fillable(self._engine.state.free_capabilities(), self._divertible) if waiting else []
         return self._open
 
-    def _capabilities(self, unit_ids: Iterable[str | None]) -> set[str]:
-        return set().union(*(self.units[u].capabilities for u in unit_ids if u is not None))
+    def _divertible(self) -> frozenset[str]:
+        if self._may_divert is None:
+            less_urgent = (n.coming for n in self.coming_needs() if n.priority > 1)
+            self._may_divert = frozenset().union(*(self.units[u].capabilities for u in less_urgent if u is not None))
+        return self._may_divert
 
     def coming_needs(self) -> Sequence[Need]:
         if self._coming is None:
-            found = []
-            state = self._engine.state
+            found: dict[str, tuple[int, Need]] = {}
+            state, known = self._engine.state, self._engine.coming
             for assignment_id in state.active_ids:
                 a = state.assignments[assignment_id]
                 if a.state in COMING_STATES:
                     incident = state.incidents[a.incident_id]
-                    found.append(self._need(incident, a.capability, a.first, a.unit_id, a.assigned_at))
-            found.sort(key=_urgency)
-            self._coming = found
+                    kept = known.get(assignment_id)
+                    if kept is None or kept[0] != incident.version:
+                        need = self.need(incident, a.capability, a.first, a.unit_id, a.assigned_at)
+                        kept = (incident.version, need)
+                    found[assignment_id] = kept
+            self._engine.coming = found
+            self._coming = sorted((need for _, need in found.values()), key=_urgency)
         return self._coming
 
-    def _need(self, incident: Incident, slot: str, first: bool, coming: str | None, since: datetime | None) -> Need:
+    def need(self, incident: Incident, slot: str, first: bool, coming: str | None, since: datetime | None) -> Need:
         return Need(
             incident_id=incident.incident_id,
             slot=slot,
@@ -142,7 +118,7 @@ class EngineView:
 
     def free_units(self) -> Sequence[str]:
         if self._free is None:
-            self._free = sorted(u.unit_id for u in self.units.values() if u.state is UnitState.AVAILABLE)
+            self._free = sorted(self._engine.state.free_ids)
         return self._free
 
     def excluded(self, need: Need) -> frozenset[str]:
@@ -170,8 +146,12 @@ class EngineView:
         """Whether a free crew is in its vehicle: on the way to its post, or just done somewhere else."""
         if unit.position is None or unit.post is None:
             return False
-        post = self.region.posts[unit.post]
-        return straight_line_m(unit.position.lon, unit.position.lat, post.lon, post.lat) > AT_POST_M
+        known = self._engine.aways.get(unit.unit_id)
+        if known is None or known[0] is not unit.position or known[1] != unit.post:
+            post = self.region.posts[unit.post]
+            metres = straight_line_m(unit.position.lon, unit.position.lat, post.lon, post.lat)
+            known = self._engine.aways[unit.unit_id] = (unit.position, unit.post, metres > AT_POST_M)
+        return known[2]
 
     def _posted_turnout_s(self, unit: Unit) -> float:
         kind = self.region.unit_types[unit.unit_type]
@@ -278,8 +258,31 @@ def _urgency(need: Need) -> tuple[int, datetime, str]:
     return (need.priority, need.rang_at, need.incident_id)
 
 
+def look(engine: Engine, at: datetime) -> dict[str, None]:
+    """File the places of every incident that something has happened to since the last round; returns those incidents."""
+    state, waiting = engine.state, engine.waiting
+    view = EngineView(engine, at)
+    stirred, state.stirred = state.stirred, {}
+    for incident_id in stirred:
+        needs: list[Need] = []
+        waiting.unconfirmed.pop(incident_id, None)
+        if incident_id in state.short_ids:
+            incident = state.incidents[incident_id]
+            missing = incident.unfilled
+            if not incident.confirmed:
+                waiting.unconfirmed[incident_id] = None
+                nobody_yet = incident.mode == PRE_ALERT and len(missing) == len(incident.required)
+                missing = missing[:1] if nobody_yet else []  # the likely first unit is alerted while questions go on
+            if missing:
+                flags = engine.first_flags(incident)
+                needs = [view.need(incident, slot, flags.get(slot, False), None, None) for slot in missing]
+        waiting.put(incident_id, needs)
+    return stirred
+
+
 def assign_round(engine: Engine, at: datetime) -> list[ev.AnyEvent]:
     """One round of the policy's `assign`: recommendations, diversions, assignments, and what stays missing."""
+    stirred = look(engine, at)
     view = EngineView(engine, at)
     choices = engine.policy.assign(view)
     events: list[ev.AnyEvent] = []
@@ -304,7 +307,7 @@ def assign_round(engine: Engine, at: datetime) -> list[ev.AnyEvent]:
         incident = state.incidents[choice.incident_id]
         unit = state.units[choice.unit_id]
         first = engine.first_flags(incident).get(choice.slot, False)
-        need = view._need(incident, choice.slot, first, None, None)
+        need = view.need(incident, choice.slot, first, None, None)
         events.append(_recommendation(engine, view, need, choice, taken))
         numbers[incident.incident_id] = numbers.get(incident.incident_id, 0) + 1
         events.append(
@@ -320,29 +323,32 @@ def assign_round(engine: Engine, at: datetime) -> list[ev.AnyEvent]:
                 diverted_from=leaving.get(choice.unit_id),
             )
         )
-    filled = {(choice.incident_id, choice.slot): 0 for choice in choices}
+    looked_at = {**stirred, **dict.fromkeys(need.incident_id for need in view.open_needs())}
+    return events + _still_short(engine, at, looked_at, choices)
+
+
+def _still_short(
+    engine: Engine, at: datetime, looked_at: Iterable[str], choices: Sequence[Choice]
+) -> list[ev.AnyEvent]:
+    """Say what stays missing of these incidents' plans, unless it has been said already: then it is tried again quietly."""
+    filled: dict[str, list[str]] = {}
     for choice in choices:
-        filled[choice.incident_id, choice.slot] += 1
-    open_needs = view.open_needs()
-    missing: dict[str, list[str]] = {incident_id: list(slots) for incident_id, slots in view.hopeless.items()}
-    for need in open_needs:
-        if filled.get((need.incident_id, need.slot), 0) > 0:
-            filled[need.incident_id, need.slot] -= 1
-        else:
-            missing.setdefault(need.incident_id, []).append(need.slot)
-    for incident_id, slots in missing.items():
-        retry_at = at + timedelta(seconds=engine.region.limits.retry_s)
-        engine.retry_later(incident_id, at, retry_at)
-        if state.short_of.get(incident_id) == slots:
-            continue  # said already; it is tried again quietly
-        events.append(
-            ev.PlanShort(
-                incident_id=incident_id,
-                missing=slots,
-                why=plans.shortfall(engine.region, slots, state.units.values()),
-                retry_at=retry_at,
-            )
-        )
+        filled.setdefault(choice.incident_id, []).append(choice.slot)
+    state = engine.state
+    events: list[ev.AnyEvent] = []
+    sentences: dict[tuple[str, ...], str] = {}
+    for incident_id in looked_at:
+        missing = engine.waiting.slots_of(incident_id)
+        for slot in filled.get(incident_id, ()):
+            if slot in missing:
+                missing.remove(slot)
+        if not missing or state.short_of.get(incident_id) == missing:
+            continue
+        why = sentences.get(tuple(missing))
+        if why is None:
+            why = plans.shortfall(engine.region, missing, state.units.values())
+            sentences[tuple(missing)] = why
+        events.append(ev.PlanShort(incident_id=incident_id, missing=missing, why=why, retry_at=engine.retry_at(at)))
     return events
 
 
@@ -351,14 +357,14 @@ def recommend_unconfirmed(engine: Engine, at: datetime) -> list[ev.AnyEvent]:
     view = EngineView(engine, at)
     events: list[ev.AnyEvent] = []
     state = engine.state
-    for incident_id in state.short_ids:
-        incident = state.incidents[incident_id]
-        if incident.confirmed or incident_id in state.recommended:
+    for incident_id in engine.waiting.unconfirmed:
+        if incident_id in state.recommended:
             continue
+        incident = state.incidents[incident_id]
         flags = engine.first_flags(incident)
         taken: set[str] = set()
         for slot in incident.unfilled:
-            need = view._need(incident, slot, flags.get(slot, False), None, None)
+            need = view.need(incident, slot, flags.get(slot, False), None, None)
             soonest = next((a for a in view.arrivals(need) if a.unit_id not in taken), None)
             if soonest is None:
                 continue
@@ -416,6 +422,7 @@ def _recommendation(
 def relocate_round(engine: Engine, at: datetime) -> list[ev.AnyEvent]:
     """One round of the policy's `relocate`; crews over their limit are left alone."""
     view = EngineView(engine, at)
+    view.stirred_agencies, engine.state.stirred_agencies = frozenset(engine.state.stirred_agencies), {}
     return [
         ev.MoveOrdered(
             unit_id=move.unit_id,

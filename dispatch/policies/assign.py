@@ -17,8 +17,6 @@ from scipy.optimize import linear_sum_assignment
 from dispatch.policies.view import Arrival, Choice, Need, View
 
 CANDIDATES_KEPT = 8
-NEEDS_MAX = 60
-"""Open places matched at once, most urgent first; with more the city is in a disaster and the tail may wait a round."""
 IMPOSSIBLE = 1e9
 TIE_S = 1.0
 UNSERVED_P1 = 1e5
@@ -52,14 +50,15 @@ class BestTogether:
         self.settings = settings
 
     def assign(self, view: View) -> Sequence[Choice]:
-        open_needs = list(view.open_needs())
-        coming = list(view.coming_needs())
-        free = list(view.free_units())
-        if not open_needs and not (coming and any(view.units[u].since == view.at for u in free)):
+        open_needs = view.open_needs()
+        if not open_needs and not view.somebody_freed:
             return ()  # nobody waits and nobody has just become free: the answer would be the last one
-        needs = open_needs[:NEEDS_MAX] + coming
+        coming = list(view.coming_needs())
+        needs = [*open_needs, *coming]
+        if not needs:
+            return ()
         on_way = sorted({need.coming for need in coming if need.coming is not None})
-        pairs = [self._arrivals(view, need, free, on_way, len(needs)) for need in needs]
+        pairs = [self._arrivals(view, need, on_way, len(needs)) for need in needs]
         fresh = {n.coming: n.priority for n in coming if n.coming is not None and n.coming_since == view.at}
         pairs = [
             [a for a in arrivals if _may_change(need, a.unit_id, fresh)]
@@ -80,9 +79,9 @@ class BestTogether:
         rows, chosen = linear_sum_assignment(cost)
         return self._choices(needs, pairs, cost, columns, rows.tolist(), chosen.tolist())
 
-    def _arrivals(self, view: View, need: Need, free: list[str], on_way: list[str], n: int) -> list[Arrival]:
+    def _arrivals(self, view: View, need: Need, on_way: list[str], n: int) -> list[Arrival]:
         """The n soonest free units suffice for an optimal matching of n places; all coming ones may be diverted."""
-        found = list(view.arrivals(need, free, k=max(n, CANDIDATES_KEPT)))
+        found = list(view.arrivals(need, k=max(n, CANDIDATES_KEPT)))
         if on_way:
             found += view.arrivals(need, on_way)
             if need.coming is not None and all(a.unit_id != need.coming for a in found):

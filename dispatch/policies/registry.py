@@ -56,7 +56,7 @@ class Siaga:
         self.period_s = period_s
 
     def assign(self, view: View) -> Sequence[Choice]:
-        if len(view.open_needs()) + len(view.coming_needs()) > TOGETHER_MAX:
+        if (n := len(view.open_needs())) and n + len(view.coming_needs()) > TOGETHER_MAX:
             return self._surge.assign(view)
         return self._assigner.assign(view)
 

@@ -160,12 +160,14 @@ class MoveUp:
         wanted = self._first_capabilities(view.region)
         groups: dict[str, _Group] = {}
         taken = np.zeros(len(self.coverage.post_codes), np.int64)
-        for unit_id in sorted(view.units):
-            unit = view.units[unit_id]
+        stirred = view.stirred_agencies
+        for unit_id, unit in view.units.items():
             if unit.duty_since is None:
                 continue
             if unit.post is not None and unit.assignment_id is None:
                 taken[self._place[unit.post]] += 1
+            if unit.agency not in stirred:
+                continue
             group = groups.get(unit.agency)
             if group is None:
                 group = groups[unit.agency] = _Group()
@@ -184,6 +186,7 @@ class MoveUp:
         moves: list[Move] = []
         for agency in sorted(groups):
             if groups[agency].free:
+                groups[agency].free.sort()
                 moves += self._relocate_group(view, groups[agency], room)
         return moves
 

@@ -11,7 +11,7 @@ first takes all named units off their old jobs, then gives out the new ones, so 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 from typing import Protocol
 
@@ -105,8 +105,18 @@ class View(Protocol):
     @property
     def incidents(self) -> Mapping[str, Incident]: ...
 
+    @property
+    def somebody_freed(self) -> bool:
+        """A unit has become free at this very instant."""
+
+    @property
+    def stirred_agencies(self) -> Set[str]:
+        """For `relocate`: whose units have changed since the last time. Looking at others would repeat the last answer."""
+
     def open_needs(self) -> Sequence[Need]:
-        """Places nobody is coming for, only of incidents that may be sent to now (confirmed, not held)."""
+        """Places nobody is coming for, only of incidents that may be sent to now (confirmed, not held) and that a free
+        unit, or for priority 1 one that may be diverted, could fill by its capability; the most urgent when many wait.
+        """
 
     def coming_needs(self) -> Sequence[Need]:
         """Places whose unit is alerted, acknowledged or en route and not yet at the scene; `coming` is set."""

@@ -45,8 +45,10 @@ async def job_of(server: Server, unit_id: str = "A1") -> str:
         await phone.do("start_duty", unit_id=unit_id, crew=["Bayu"])
         status, _ = await citizen.post("/api/v1/reports", public_report(), new_key())
         assert status == 201
-    job = server.services.live.hub.state.units[unit_id].assignment_id  # type: ignore[union-attr]
-    assert job is not None
+    units = server.services.live.hub.state.units  # type: ignore[union-attr]
+    async with asyncio.timeout(5.0):  # on a busy machine the matching of units may follow the answer
+        while (job := units[unit_id].assignment_id) is None:  # noqa: ASYNC110 - no event says so
+            await asyncio.sleep(0.01)
     return job
 
 

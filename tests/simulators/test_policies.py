@@ -37,6 +37,8 @@ class Present:
         self.region = region
         self.units: Mapping[str, Unit] = units
         self.incidents: Mapping[str, Incident] = {}
+        self.somebody_freed = any(u.state is UnitState.AVAILABLE and u.since == AT for u in units.values())
+        self.stirred_agencies = {u.agency for u in units.values()}
         self._needs, self._eta_s, self._moves_left = needs, eta_s, moves_left
 
     def open_needs(self) -> Sequence[Need]:
