@@ -47,7 +47,7 @@ bench: $(STAMP)
 	$(BIN)/siaga bench avl
 	$(BIN)/siaga bench engine
 	$(BIN)/siaga bench geo
-	$(BIN)/siaga sla bench
+	$(BIN)/siaga bench sla
 
 sim: $(STAMP)
 	$(BIN)/python -m tests.simulation --seed $(SEED) --seeds $(SEEDS) --processes 2

@@ -12,16 +12,15 @@ from dispatch import events as ev
 from dispatch import prediction
 from dispatch.model import AssignmentState, Incident
 from dispatch.planning import EngineView
+from dispatch.region import Limits
 
 if TYPE_CHECKING:
     from dispatch.engine import Engine
 
-TURNOUT_IN_ETA_S = 60.0
-"""At most this much of an estimate at assignment was turnout (NFPA 1710); the rest is driving."""
-LAST_CALL_CHANCE = 0.8
-"""In the last `warn_left_s`, when a remedy can only just still help, doubt is enough to warn. Measured on two simulated weeks
-of Surabaya (701 priority-1 emergencies, 98 late, travel times spread by 0.35): warned at least 120 s ahead,
-0.5 alone finds 81 % of the late ones and is right in 90 %; with 0.8 near the end, 97 % and 81 %. The aims are 95 % and 70 %."""
+LAST_CALL_CHANCE = 0.85
+"""In the last `warn_left_s`, when a remedy can only just still help, doubt is enough to warn; before, `limits.risk_chance` waits
+until the drive itself has told. Chosen on two simulated months each with travel times spread by 0, 0.3 and 0.68
+(`siaga simulate` prints recall and precision; docs/sla.md has a year that had no part in the choice)."""
 NO_ANSWER = "tidak menjawab panggilan"
 
 
@@ -93,20 +92,42 @@ def remaining(engine: Engine, incident: Incident, assignment_id: str, at: dateti
             turnout_s = max(0.0, EngineView(engine, at).turnout_s(unit) - elapsed_s)
         elif a.en_route_at is not None and a.eta_s is not None:
             rolled_s = (at - a.en_route_at).total_seconds()
-            drive_s = a.eta_s - min((a.en_route_at - a.assigned_at).total_seconds(), TURNOUT_IN_ETA_S)
-            travel_s *= prediction.pace(rolled_s, max(0.0, drive_s - travel_s))
+            posted_s = EngineView(engine, at)._posted_turnout_s(unit)
+            drive_s = a.eta_s - min((a.en_route_at - a.assigned_at).total_seconds(), posted_s)
+            covered_s = max(0.0, drive_s - travel_s)
+            travel_s *= prediction.pace(rolled_s, covered_s)
+            return travel_s, prediction.rest_spread_s(travel_s, covered_s)
         return turnout_s + travel_s, prediction.spread_s(travel_s)
     return max(promised_s - elapsed_s, 1.0), prediction.spread_s(promised_s)
 
 
-def at_risk(engine: Engine, incident_id: str, at: datetime) -> list[ev.AnyEvent]:
-    """Warn when lateness is likelier than not, near the end already when it is in doubt, with the remedy that would help and the seconds it gains."""
+def at_risk(engine: Engine, incident_id: str, at: datetime) -> tuple[list[ev.AnyEvent], float]:
+    """(Warning or nothing, seconds until the next look). Warns when lateness is all but certain, near the end already when
+    it is in doubt, with the remedies that would help and the seconds they gain. Said once: a warning stands until the
+    grade or the place changes, so that it cannot flicker.
+    """
     incident = engine.state.incidents[incident_id]
     chance, predicted_at = predict(engine, incident, at)
     limits = engine.region.limits
-    last_call = engine.deadline(incident) - at <= timedelta(seconds=limits.warn_left_s)
+    left_s = (engine.deadline(incident) - at).total_seconds()
+    last_call = left_s <= limits.warn_left_s
     if chance >= (max(LAST_CALL_CHANCE, limits.risk_chance) if last_call else limits.risk_chance):
-        return []
+        return [], _next_look_s(limits, left_s, None if predicted_at is None else (predicted_at - at).total_seconds())
+    return [_warning(engine, incident, at, chance, predicted_at)], 0.0
+
+
+def _next_look_s(limits: Limits, left_s: float, eta_s: float | None) -> float:
+    """A vehicle that stands still loses a second of its reserve a second, so half the reserve is soon enough to look again;
+    never past the moment from which doubt is enough. What changes otherwise (a unit withdrawn) is looked at when it does."""
+    step_s = limits.risk_check_s or 0.0
+    reserve_s = left_s - (left_s if eta_s is None else eta_s)
+    wait_s = max(step_s, reserve_s / 2.0)
+    return min(wait_s, left_s - limits.warn_left_s) if left_s > limits.warn_left_s else wait_s
+
+
+def _warning(
+    engine: Engine, incident: Incident, at: datetime, chance: float, predicted_at: datetime | None
+) -> ev.ResponseAtRisk:  # fmt: skip
     view = EngineView(engine, at)
     remedy, remedy_unit, gain_s = "none", None, None
     firsts = [slot for slot, first in engine.first_flags(incident).items() if first]
@@ -119,14 +140,12 @@ def at_risk(engine: Engine, incident_id: str, at: datetime) -> list[ev.AnyEvent]
                 gain = round((predicted_at - at).total_seconds() - arrival.eta_s, 1)
             if (gain is None or gain > 0) and (gain_s is None or (gain or 0.0) > gain_s):
                 remedy, remedy_unit, gain_s = "faster_unit", arrival.unit_id, gain
-    return [
-        ev.ResponseAtRisk(
-            incident_id=incident_id,
-            deadline=engine.deadline(incident),
-            chance=chance,
-            predicted_at=predicted_at,
-            remedy=remedy,
-            remedy_unit=remedy_unit,
-            gain_s=gain_s,
-        )
-    ]
+    return ev.ResponseAtRisk(
+        incident_id=incident.incident_id,
+        deadline=engine.deadline(incident),
+        chance=chance,
+        predicted_at=predicted_at,
+        remedy=remedy,
+        remedy_unit=remedy_unit,
+        gain_s=gain_s,
+    )

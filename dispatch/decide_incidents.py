@@ -59,19 +59,36 @@ def regrade_incident(engine: Engine, c: co.RegradeIncident, at: datetime, actor:
     priority = c.priority or (incident.priority if kind == incident.kind else engine.region.kinds[kind].priority)
     if (kind, priority) == (incident.kind, incident.priority):
         raise Rejected("nothing_changed", "priority")
+    return [regraded(engine, incident, kind, priority, at, c.reason)]
+
+
+def regraded(
+    engine: Engine, incident: Incident, kind: str, priority: int, at: datetime, reason: str
+) -> ev.IncidentRegraded:  # fmt: skip
+    """The event of another kind or priority, with the plan that goes with it."""
     plan = plans.match(engine.region, kind, priority, incident.zone, engine.local_hour(at))
-    return [
-        ev.IncidentRegraded(
-            incident_id=incident.incident_id,
-            incident_kind=kind,
-            priority=priority,
-            kind_before=incident.kind,
-            priority_before=incident.priority,
-            plan=plan.code,
-            required=plans.required(plan, incident.alarm_level),
-            reason=c.reason,
-        )
-    ]
+    first = None
+    if priority == 1:  # the clock runs until somebody is there who can help with what it now is
+        level = min(incident.alarm_level, plans.levels(plan))
+        flags = dict(zip(plans.required(plan, level), plans.first_flags(plan, level), strict=True))
+        able = stopping(engine, incident.assignment_ids, flags)
+        stopped = [  # its clock ran already and these stopped it: they did what was asked of them then
+            a.assignment_id
+            for a in map(engine.state.assignments.__getitem__, incident.assignment_ids)
+            if incident.highest_priority == 1 and a.first and a.at_scene_at is not None
+        ]
+        first = sorted({*able, *stopped}, key=incident.assignment_ids.index)
+    return ev.IncidentRegraded(
+        incident_id=incident.incident_id,
+        incident_kind=kind,
+        priority=priority,
+        kind_before=incident.kind,
+        priority_before=incident.priority,
+        plan=plan.code,
+        required=plans.required(plan, incident.alarm_level),
+        reason=reason,
+        first=first,
+    )
 
 
 def relocate_incident(engine: Engine, c: co.RelocateIncident, at: datetime, actor: Actor) -> list[ev.AnyEvent]:
@@ -256,19 +273,7 @@ def answer_triage(engine: Engine, c: co.AnswerTriage, at: datetime, actor: Actor
     ]
     scored = triage.priority(engine.region, incident.kind, {**incident.triage, c.question: c.answer})
     if scored is not None and scored[0] < incident.priority:
-        plan = plans.match(engine.region, incident.kind, scored[0], incident.zone, engine.local_hour(at))
-        answered.append(
-            ev.IncidentRegraded(
-                incident_id=incident.incident_id,
-                incident_kind=incident.kind,
-                priority=scored[0],
-                kind_before=incident.kind,
-                priority_before=incident.priority,
-                plan=plan.code,
-                required=plans.required(plan, incident.alarm_level),
-                reason=scored[1],
-            )
-        )
+        answered.append(regraded(engine, incident, incident.kind, scored[0], at, scored[1]))
     return answered
 
 

@@ -265,11 +265,11 @@ class Engine:
         return self._round_wanted or self.state.assign_seq > self._assigned_seq
 
     def _check_risk(self, incident_id: str, at: datetime) -> list[ev.AnyEvent]:
-        step_s = self.region.limits.risk_check_s
-        if step_s is not None:
-            self._risk_at[incident_id] = at + timedelta(seconds=step_s)
+        events, again_s = alarms.at_risk(self, incident_id, at)
+        if not events and self.region.limits.risk_check_s is not None:
+            self._risk_at[incident_id] = at + timedelta(seconds=again_s)
             heapq.heappush(self._due, (self._risk_at[incident_id], "risk", incident_id))
-        return alarms.at_risk(self, incident_id, at)
+        return events
 
     # --- deadlines
 

@@ -111,6 +111,9 @@ class IncidentRegraded(Event, frozen=True, tag="incident_regraded"):
     plan: str
     required: list[str]
     reason: str
+    first: list[str] | None = None
+    """Its assignments whose arrival stops the clock under the plan that stands from now on, whether there already or coming.
+    None when it is not of priority 1 from now on, when a merge that follows says it, and in older journals: as each was sent."""
 
 
 class IncidentRelocated(Event, frozen=True, tag="incident_relocated"):

@@ -155,6 +155,9 @@ def _incident_regraded(s: State, e: ev.IncidentRegraded, entry: ev.Entry) -> Non
     incident.plan = e.plan
     incident.required = list(e.required)
     incident.warned_at = None
+    if e.first is not None:
+        _reflag(s, e.first, incident.assignment_ids)
+        _arrived(s, incident)
     s._refill(incident)
     s.assign_seq = s.seq
 
@@ -216,13 +219,18 @@ def _move(s: State, reports: list[str], assignments: list[str], origin: Incident
     origin.report_ids = [r for r in origin.report_ids if r not in reports]
     origin.assignment_ids = [a for a in origin.assignment_ids if a not in assignments]
     for incident in (origin, target):
-        arrived = [a for a in map(s.assignments.__getitem__, incident.assignment_ids) if a.at_scene_at is not None]
-        incident.first_at_scene_at = min((a.at_scene_at for a in arrived if a.at_scene_at), default=None)
-        incident.first_capable_at_scene_at = min(
-            (a.at_scene_at for a in arrived if a.at_scene_at and a.first), default=None
-        )
+        _arrived(s, incident)
         s._restate(incident)
         s._refill(incident)
+
+
+def _arrived(s: State, incident: Incident) -> None:
+    """First arrivals by its assignments as they are now."""
+    arrived = [a for a in map(s.assignments.__getitem__, incident.assignment_ids) if a.at_scene_at is not None]
+    incident.first_at_scene_at = min((a.at_scene_at for a in arrived if a.at_scene_at), default=None)
+    incident.first_capable_at_scene_at = min(
+        (a.at_scene_at for a in arrived if a.at_scene_at and a.first), default=None
+    )
 
 
 def _incident_cancelled(s: State, e: ev.IncidentCancelled, entry: ev.Entry) -> None:

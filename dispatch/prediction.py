@@ -20,7 +20,7 @@ its own."""
 MIN_SD_S = 8.0
 """No prediction is surer than this: parking, gate, stairs to the patient's door."""
 
-PACE_PRIOR_S = 90.0
+PACE_PRIOR_S = 60.0
 """Seconds of driving as predicted that a crew is believed to have behind it: a red light at the start proves nothing."""
 PACE_RANGE = (0.5, 3.0)
 """No drive is believed to be more than twice as quick or three times as slow as the graph says."""
@@ -38,6 +38,13 @@ def pace(rolled_s: float, covered_s: float) -> float:
     """
     low, high = PACE_RANGE
     return min(high, max(low, (rolled_s + PACE_PRIOR_S) / (covered_s + PACE_PRIOR_S)))
+
+
+def rest_spread_s(travel_s: float, covered_s: float) -> float:
+    """Standard deviation of what is left of a drive, of which `covered_s` (as the graph counts) is done: the pace is the better
+    known the more of it has been seen, as a mean of `PACE_PRIOR_S` chunks is. Never below `MIN_SD_S`.
+    """
+    return max(MIN_SD_S, CV * travel_s * math.sqrt(PACE_PRIOR_S / (PACE_PRIOR_S + covered_s)))
 
 
 def chance_within(left_s: float, eta_s: float, sd_s: float) -> float:

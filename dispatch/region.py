@@ -220,8 +220,10 @@ class Limits(msgspec.Struct, frozen=True):
     hourly_traffic: bool = False
     """Whether travel times follow the hour of the day (`geo/traffic.py`); off where a city model's times are flat."""
     risk_check_s: float | None = 15.0
-    """How often the chance of arriving in time is looked at again; None = never (simulations that do not need it)."""
-    risk_chance: float = 0.5  # below it a late arrival is the likelier outcome
+    """How often, at most, the chance of arriving in time is looked at again; None = never (simulations that do not need it)."""
+    risk_chance: float = 0.2
+    """Below it a warning is given at any time; see `alarms.LAST_CALL_CHANCE` for the last `warn_left_s`. At 0.5 four warnings in
+    ten are false when travel times spread by 0.68."""
     pre_alert_s: float = 60.0  # a pre-alerted plan goes in full after the NFPA 1225 processing time, yes or no
     duplicate_hold_s: float = 45.0  # a likely duplicate waits this long for a person, then is served as its own
     duplicate_hold_score: float = 0.6

@@ -17,6 +17,7 @@ Deadline = Annotated[float | None, typer.Option(help="Batas P1, detik / deadline
 Seed = Annotated[int, typer.Option(min=0)]
 Street = Annotated[int, typer.Option(help="Titik tunggu di jalan / waiting points on the street", min=0, max=200)]
 Days = Annotated[int, typer.Option(help="Hari yang diundi / days drawn", min=2, max=400)]
+TravelCv = Annotated[float, typer.Option(help="Koefisien variasi waktu tempuh / CV of travel time", min=0, max=2)]
 JsonOut = Annotated[Path | None, typer.Option("--json", help="Tulis hasil / write the result here")]
 
 
@@ -34,6 +35,7 @@ def simulate(
     years: Annotated[
         float, typer.Option(help="Lama untuk paket wilayah / span for a region pack", min=0.01, max=20)
     ] = 1.0,
+    travel_cv: TravelCv = 0.0,
     json: JsonOut = None,
 ) -> None:
     """Jalankan satu kota dengan mesin yang sama seperti layanan. / Run a city on the engine that runs live."""
@@ -44,9 +46,9 @@ def simulate(
         if (city_dir / "region.toml").is_file():
             from simulators import packs
 
-            result = packs.simulate(city_dir, policy, years, seed, var)
+            result = packs.simulate(city_dir, policy, years, seed, var, travel_cv)
         else:
-            result = room.simulate(city_dir, calls, policy, deadline_s, seed, street_posts, days)
+            result = room.simulate(city_dir, calls, policy, deadline_s, seed, street_posts, days, travel_cv=travel_cv)
     except Rejected as refused:
         _fail(refused)
     _print(result, json)
@@ -62,9 +64,7 @@ def evaluate(
     days: Days = 15,
     deadline_s: Deadline = None,
     street_posts: Street = 0,
-    travel_cv: Annotated[
-        float, typer.Option(help="Koefisien variasi waktu tempuh / CV of travel time", min=0, max=2)
-    ] = 0.0,
+    travel_cv: TravelCv = 0.0,
     surge: Annotated[float, typer.Option(help="Kali jumlah panggilan / times the calls", min=0.1, max=10)] = 1.0,
     posts_lost: Annotated[int, typer.Option(help="Pos tersibuk yang tutup / busiest posts closed", min=0, max=10)] = 0,
     workers: Annotated[

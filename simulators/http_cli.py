@@ -173,6 +173,23 @@ def bench_engine(
     show(found, nearest_ms, units)
 
 
+@bench.command("sla")
+def bench_sla(
+    events: Annotated[int, typer.Option(min=50_000, help="Baris jurnal / journal lines")] = 1_000_000,
+    region: Pack = DEFAULT_PACK,
+    var: Annotated[
+        Path, typer.Option("--var", envvar="SIAGA_VAR", help="Folder jaringan jalan / road networks")
+    ] = Path("var"),
+) -> None:
+    """Hitungan janji 7 menit: lipat, laporan, penjelasan. / The promise: fold, report, explanation."""
+    from dispatch.pack import load
+    from sla.bench import measure, show
+    from sla.cli import router_of
+
+    pack = load(region)
+    show(measure(events, pack, router_of(pack, var)))
+
+
 @bench.command("geo")
 def bench_geo() -> None:
     """Jalan dan unit terdekat. / Roads and nearest units; more options: `python -m geo.bench --help`."""

@@ -33,7 +33,8 @@ from geo.router import Rejected as RoadsRejected
 from simulators.cityfile import Calls
 from simulators.net import IntArray
 from simulators.roads import GraphRoads
-from simulators.world import EPOCH, World
+from simulators.warned import warning_figures
+from simulators.world import EPOCH, Faults, World
 
 YEAR_S = 365 * 86_400.0
 ANSWER_MEDIAN_S, ENTRY_MEDIAN_S = 6.0, 35.0
@@ -185,7 +186,9 @@ def _places(rng: np.random.Generator, villages: list[Village], zones: list[str])
     return lon, lat
 
 
-def simulate(folder: Path, policy: str | None, years: float, seed: int, var: Path) -> dict[str, Any]:
+def simulate(
+    folder: Path, policy: str | None, years: float, seed: int, var: Path, travel_cv: float = 0.0
+) -> dict[str, Any]:  # fmt: skip
     """What `siaga simulate regions/NAME --years N` does. `policy` None = the pack's own."""
     region = pack.load(folder)
     demand = region.demand
@@ -193,7 +196,7 @@ def simulate(folder: Path, policy: str | None, years: float, seed: int, var: Pat
         raise Rejected("no_demand", "demand.toml", folder=folder.name)
     graph = load_roads(folder, region, var)
     graph.warm_up()
-    limits = msgspec.structs.replace(region.limits, candidates_max=EXPLAINED_MAX, risk_check_s=None, crew_check_s=None)
+    limits = msgspec.structs.replace(region.limits, candidates_max=EXPLAINED_MAX, crew_check_s=None)
     region = msgspec.structs.replace(region, limits=limits)
     calls = draw_year(region, demand, read_villages(folder / "kelurahan.csv"), years, seed)
     roads = GraphRoads(graph)
@@ -202,7 +205,7 @@ def simulate(folder: Path, policy: str | None, years: float, seed: int, var: Pat
     calls.offroad_m[:] = [metres for _, metres in snapped]
     name = policy if policy is not None else region.policy
     engine = Engine(region, graph, registry.make(name, region, graph))
-    world = World(engine, roads, calls, seed)
+    world = World(engine, roads, calls, seed, Faults(travel_cv=travel_cv))
     started = time.perf_counter()
     log = world.run()
     wall_s = time.perf_counter() - started
@@ -223,7 +226,9 @@ def simulate(folder: Path, policy: str | None, years: float, seed: int, var: Pat
         "moves": log.moves,
         "approximate_roads": graph.approximate,
         "assumed": "call taking, scene and hospital times; see simulators/packs.py",
+        "travel_cv": travel_cv,
         "p1": _share(in_time, log.first_at_scene_s[urgent]),
+        "warnings": warning_figures(log, calls, region.limits.target_s),
         "p1_by_kind": {
             k: _share(log.first_at_scene_s[m] <= region.limits.target_s, log.first_at_scene_s[m])
             for k in sorted(set(calls.kind))

@@ -21,6 +21,7 @@ from geo.router import FloatArray
 from simulators.cityfile import Calls, City, read_calls, read_city
 from simulators.demand import DAY_S, draw_calls
 from simulators.street import choose_street_posts, with_posts
+from simulators.warned import warning_figures
 from simulators.world import NO_FAULTS, Faults, Log, World
 
 PROMISE_S = 420.0
@@ -53,7 +54,9 @@ class Setting:
         return Coverage(self.region, self.city.net, self.demand, self.terms.target_s[0] - self.terms.overhead_s)
 
 
-def prepare(city: City, deadline_s: float | None = None, street_posts: int = 0) -> Setting:
+def prepare(
+    city: City, deadline_s: float | None = None, street_posts: int = 0, warnings: bool = False
+) -> Setting:  # fmt: skip
     """`deadline_s` replaces the city's target for priority 1, which the policies then aim at."""
     targets = [city.target_s.get(p, city.target_s[1]) for p in (1, 2, 3)]
     if deadline_s is not None:
@@ -64,7 +67,7 @@ def prepare(city: City, deadline_s: float | None = None, street_posts: int = 0) 
         city.region.limits,
         target_s=targets[0],
         candidates_max=4,  # the journal of a run is thrown away; four ranked units a choice are enough to look at
-        risk_check_s=None,  # warnings change no decision
+        risk_check_s=city.region.limits.risk_check_s if warnings else None,  # warnings change no decision
         crew_check_s=None,  # and neither do these
         relocate_every_s=0.0,  # every change, as in the study; a city may ask for calmer crews
         retry_s=120.0,  # a freed unit starts a round at once; retrying more often only repeats the same answer
@@ -106,8 +109,14 @@ def without_posts(region: Region, lost: frozenset[str]) -> Region:
     return msgspec.structs.replace(region, posts=left, units=units)
 
 
-def figures(setting: Setting, calls: Calls, log: Log, policy: str, wall_s: float, deadline_s: float) -> dict[str, Any]:
-    """The result of a run as the command prints it. Seconds and shares 0..1; the first day is warm-up and not counted."""
+def figures(
+    setting: Setting, calls: Calls, log: Log, policy: str, wall_s: float, deadline_s: float
+) -> dict[str, Any]:  # fmt: skip
+    """The result of a run as the command prints it. Seconds and shares 0..1; the first day is warm-up and not counted.
+
+    `warnings` is None where the engine was told not to look (comparisons of policies).
+    """
+    warnings = setting.region.limits.risk_check_s is not None
     counted = calls.t_sec >= DAY_S
     days = max(float(calls.t_sec[-1]) / DAY_S, 1e-9)
     units = len(setting.region.units)
@@ -126,6 +135,7 @@ def figures(setting: Setting, calls: Calls, log: Log, policy: str, wall_s: float
         "utilisation": round(log.busy_s / (units * max(log.ended_s, 1.0)), 4),
         "redispatched": log.redispatched,
         "priority": priorities,
+        "warnings": warning_figures(log, calls, setting.terms.target_s[0], DAY_S) if warnings else None,
         "worst_decile_zone_share": worst_decile(setting, calls, log, deadline_s),
         "street_posts": sum(p.street for p in setting.region.posts.values()),
         "redirects_per_unit_shift": round(log.redispatched / shifts, 3),
@@ -182,12 +192,12 @@ def worst_decile(setting: Setting, calls: Calls, log: Log, deadline_s: float) ->
 
 def simulate(
     folder: Path, call_file: Path | None, policy: str, deadline_s: float | None = None, seed: int = 0,
-    street_posts: int = 0, days: int = 15, city: City | None = None,
+    street_posts: int = 0, days: int = 15, city: City | None = None, travel_cv: float = 0.0,
 ) -> dict[str, Any]:  # fmt: skip
     """What `siaga simulate` does for a city folder. Without a call file, calls are drawn from `seed`."""
     city = city if city is not None else read_city(folder)
-    setting = prepare(city, deadline_s, street_posts)
+    setting = prepare(city, deadline_s, street_posts, warnings=True)
     calls = read_calls(call_file, city) if call_file is not None else draw_calls(city, seed, days)
-    log, wall_s = run(setting, calls, setting.policy(policy), seed)
+    log, wall_s = run(setting, calls, setting.policy(policy), seed, Faults(travel_cv=travel_cv))
     deadline = deadline_s if deadline_s is not None else setting.terms.target_s[0]
-    return figures(setting, calls, log, policy, wall_s, deadline)
+    return figures(setting, calls, log, policy, wall_s, deadline) | {"travel_cv": travel_cv}

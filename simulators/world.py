@@ -130,6 +130,8 @@ class Log:
     first_at_scene_s: np.ndarray
     """(calls,) seconds from the call's arrival until its first capable unit stood at the scene."""
     units_sent: np.ndarray
+    warned_s: np.ndarray
+    """(calls,) seconds from the call's arrival until the engine first warned that nobody would be there in time."""
     units: int = 0
     events: int = 0
     commands: int = 0
@@ -174,7 +176,10 @@ class World:
         ]
         self._posts = {p.code: (*net.snap(p.lon, p.lat), p.lon, p.lat) for p in self.region.posts.values()}
         self._nearest_hospital: dict[int, int] = {}
-        self.log = Log(np.full(len(calls), np.nan), np.zeros(len(calls), np.int64), len(self.region.units))
+        self.log = Log(
+            np.full(len(calls), np.nan), np.zeros(len(calls), np.int64), np.full(len(calls), np.nan),
+            len(self.region.units),
+        )  # fmt: skip
 
     # --- time
 
@@ -263,6 +268,8 @@ class World:
                 self._ordered(event, idle)  # type: ignore[arg-type]
             elif kind is ev.IncidentOpened:
                 self._opened(event)  # type: ignore[arg-type]
+            elif kind is ev.ResponseAtRisk:
+                self._warned(event)  # type: ignore[arg-type]
             elif kind is ev.UnitOutOfService:
                 idle.pop(event.unit_id, None)  # type: ignore[union-attr]
                 if entry.actor == ENGINE:  # nobody answered: the crew is heard of again later
@@ -339,6 +346,11 @@ class World:
             self._call_of_incident[event.incident_id] = self._submitting
         if event.mode != AUTO:
             self._later(self._now + CONFIRM_S, "confirm", event.incident_id)
+
+    def _warned(self, event: ev.ResponseAtRisk) -> None:
+        call = self._call_of_incident.get(event.incident_id)
+        if call is not None and math.isnan(self.log.warned_s[call]):
+            self.log.warned_s[call] = self._now - self.calls.t_sec[call]
 
     def _on_confirm(self, t: float, incident_id: str) -> None:
         """The dispatcher says yes, unless the clock or the end came first."""

@@ -1,6 +1,6 @@
 """How fast the promise is measured: each figure beside a yardstick taken in the same run. Prints; asserts nothing.
 
-    siaga sla bench [--events 1000000]
+    siaga bench sla [--events 1000000]
 
 Absolute times on a shared machine mean little; the ratio to the yardstick means more. The journal is drawn (`sample.py`).
 """
@@ -187,7 +187,7 @@ def show(lines: list[Line]) -> None:
     )
     for line in lines:
         grid.add_row(line.what, line.figure, line.aim, line.yardstick, f"{line.ratio:.1f}x")
-    Console().print(grid)
+    Console(width=160).print(grid)
 
 
 def _timed(work: Callable[[], object]) -> Took:

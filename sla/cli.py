@@ -95,7 +95,7 @@ class _Loaded:
                 self.entries.append(entry)
                 self.fold.apply(entry)
                 self.utilisation.apply(entry)
-        self.attribution = Attribution(self.region, _router(self.region, var))
+        self.attribution = Attribution(self.region, router_of(self.region, var))
         self.now = max(datetime.now(UTC), self.fold.timeline.last_at or datetime.now(UTC))
 
     def figures(self, first: datetime, last: datetime | None, public: bool = False) -> Figures:
@@ -105,7 +105,7 @@ class _Loaded:
         )
 
 
-def _router(region: Region, var: Path) -> Router:
+def router_of(region: Region, var: Path) -> Router:
     """The imported road network, else the one a server built from the pack, else straight lines; each says what it is."""
     imported = cache_file(region.code, var)
     built = sorted(imported.parent.glob(f"{region.code}-builtin-*{imported.suffix}"), key=lambda p: p.stat().st_mtime)
@@ -281,19 +281,3 @@ def export(
     except (Rejected, RoadsRejected, JournalCorrupt, JournalUnavailable, OSError) as error:
         raise fail(error) from error
     typer.echo(f"{whole(len(entries))} baris / lines")
-
-
-@app.command()
-def bench(
-    events: Annotated[int, typer.Option(min=50_000, help="baris jurnal / journal lines")] = 1_000_000,
-    region: Pack = DEFAULT_PACK,
-    var: Var = Path("var"),
-) -> None:
-    """Ukur kecepatan, tiap angka di samping tolok ukurnya. / Speed, each figure beside its yardstick."""
-    from sla.bench import measure, show
-
-    try:
-        pack = load_pack(region)
-    except Rejected as error:
-        raise fail(error) from error
-    show(measure(events, pack, _router(pack, var)))

@@ -173,6 +173,7 @@ class Case:
     """One emergency as opened, with everything ever recorded about it. Duplicates are linked, never absorbed."""
 
     __slots__ = (
+        "at_best",
         "breached_at",
         "cancel_reason",
         "cancelled_at",
@@ -234,6 +235,8 @@ class Case:
         self.split_off = False
         self.suspected_of: str | None = None
         self.settled: Verdict | None = None
+        self.at_best = Verdict.ON_TIME
+        """The best it can still be settled as."""
         self.settled_kind: str | None = None
         self.settled_zone: str | None = None
         self.cancelled_at: datetime | None = None

@@ -19,6 +19,10 @@ counts only when late. A line missing from the journal takes one from w and adds
 **Merging is not arriving.** A unit that already stood at an emergency that was left out (not priority 1, say) stops no clock
 of one that is merged with it, however able it is. Units still on their way count when they come, if they can do what a first
 response of the plan that stands needs.
+
+**Nor is grading up.** A unit that stood at a case of lesser priority stops its clock, when it turns out to be of priority 1,
+only if it can do what a first response of the new plan needs; else the clock runs on, and the case, which had been left out
+as reached, can be settled as left out or late but not as on time.
 `tests/sla/test_cannot_be_flattered.py` holds all this over random histories.
 
 Sources: 420 s from receipt of the report: founding text of Command Center 112 Surabaya (2016); clock from receipt to arrival:
@@ -35,8 +39,9 @@ from typing import Literal
 
 import msgspec
 
-VERSION = "SLA-7/2"
-"""/1 let a unit that stood at another emergency already stop the clock of one merged with it, whatever it could do."""
+VERSION = "SLA-7/3"
+"""/1 let a unit that stood at another emergency already stop the clock of one merged with it, whatever it could do; /2 let one
+that stood at a lesser case stop the clock of the emergency it was graded up to, whatever it could do."""
 TARGET_S = 420.0
 TARGET = timedelta(seconds=TARGET_S)
 

@@ -93,7 +93,7 @@ class Record:
                     self.worsened += 1
 
     def _settle(self, case: Case, at_best: Verdict = Verdict.ON_TIME) -> None:
-        case.settled = min(judge(self.facts(case))[0], at_best)
+        case.settled = min(judge(self.facts(case))[0], at_best, case.at_best)
         case.settled_kind = case.kind
         case.settled_zone = case.zone
         self.unsettled.pop(case.incident_id, None)
@@ -248,10 +248,29 @@ class Record:
         case = self._case(event.incident_id, at)
         if case is None:
             return
+        raised = event.priority == 1 and not case.was_priority_1()
         case.kind, case.priority, case.plan = event.incident_kind, event.priority, event.plan
         case.highest_priority = min(case.highest_priority, event.priority)
         case.required, case.wanted = event.required, alternatives(event.required)
+        self._reflag(event.first, case)
+        if raised:
+            self._stood_for_less(case.root(), event.first, at)
         self._ratchet(case)
+
+    def _stood_for_less(self, root: Case, first: list[str] | None, at: datetime) -> None:
+        """Whoever stands at a lesser case that turns out to be of priority 1, and cannot help with that, has stopped no clock.
+        The case was left out for having been reached: on time it stays out, late it counts like any other."""
+        for member in root.cluster():
+            for leg in member.legs:
+                if leg.capable and leg.at_scene_at is not None:
+                    if first is not None:
+                        leg.capable = leg.assignment_id in first
+                    else:
+                        leg.capable = not root.wanted or not root.wanted.isdisjoint(leg.capability.split("|"))
+        if root.settled is Verdict.LEFT_OUT and root.first_leg() is None:
+            root.settled, root.at_best = None, Verdict.LEFT_OUT
+            self.unsettled[root.incident_id] = root
+            self._touch(root, at)
 
     def _incident_relocated(self, event: ev.IncidentRelocated, at: datetime) -> None:
         case = self._case(event.incident_id, at)
@@ -269,6 +288,7 @@ class Record:
         self._stood_elsewhere(root, case)
         if brings:  # whatever it was left out for: from now on it is the other one, whose clock counts
             root.cancelled_at = None
+            root.at_best = max(root.at_best, case.at_best)
             if root.settled is Verdict.LEFT_OUT:
                 root.settled = None
                 self.unsettled[root.incident_id] = root

@@ -93,7 +93,7 @@ def test_silence_is_alerted_again_and_then_the_next_unit_goes() -> None:
     """The acknowledgement ladder: 30 s, again 30 s, then a voice task and another unit."""
     engine = make_engine()
     engine.step(report("medis"), after(10), TAKER)
-    assert engine.next_deadline() == after(25), "the risk check comes first"
+    assert engine.next_deadline() == after(40), "with minutes in hand there is nothing to look at before"
     again = engine.step(co.Wake(), after(40))
     assert "unit_realerted" in kinds_of(again)
     passed_on = engine.step(co.Wake(), after(70))
@@ -259,6 +259,36 @@ def test_a_unit_at_the_scene_of_a_lesser_case_does_not_stop_the_clock_of_an_emer
     assert medical.first_capable_at_scene_at is None
     engine.step(co.UnmergeIncident(incident_id=tree.incident_id), after(90), DISPATCHER)
     assert tree.first_capable_at_scene_at == after(60)
+
+
+def test_a_unit_at_the_scene_of_a_lesser_case_does_not_stop_the_clock_when_it_is_graded_up() -> None:
+    """A fire engine stands at a fallen tree; somebody lies under it: the clock runs until the ambulance is there."""
+    engine = make_engine()
+    engine.step(report("pohon", 0.0), after(0), TAKER)
+    tree = next(iter(engine.state.incidents.values()))
+    job = tree.assignment_ids[0]
+    engine.step(co.ReportAtScene(assignment_id=job), after(60), crew(engine.state.assignments[job].unit_id))
+    assert tree.first_capable_at_scene_at == after(60)
+    upgrade = co.RegradeIncident(incident_id=tree.incident_id, kind="medis", reason="ada korban")
+    entries = engine.step(upgrade, after(80), DISPATCHER)
+    assert tree.first_at_scene_at == after(60)
+    assert tree.first_capable_at_scene_at is None
+    sent = [e.event.assignment_id for e in entries if isinstance(e.event, ev.UnitAssigned)]
+    engine.step(co.ReportAtScene(assignment_id=sent[0]), after(200), crew(engine.state.assignments[sent[0]].unit_id))
+    assert tree.first_capable_at_scene_at == after(200)
+
+
+def test_a_clock_that_was_stopped_is_not_started_again_by_another_kind() -> None:
+    """The ambulance that came did what the plan asked of it then."""
+    engine = make_engine()
+    engine.step(report("medis", 0.0), after(0), TAKER)
+    incident = next(iter(engine.state.incidents.values()))
+    job = incident.assignment_ids[0]
+    engine.step(co.ReportAtScene(assignment_id=job), after(60), crew(engine.state.assignments[job].unit_id))
+    regrade = co.RegradeIncident(incident_id=incident.incident_id, kind="laka", reason="ternyata kecelakaan")
+    engine.step(regrade, after(80), DISPATCHER)
+    assert incident.priority == 1
+    assert incident.first_capable_at_scene_at == after(60)
 
 
 def test_an_emergency_merged_into_a_lesser_case_brings_its_plan_and_its_clock() -> None:

@@ -12,7 +12,7 @@ from dispatch import commands as co
 from dispatch import events as ev
 from dispatch.engine import Engine
 from dispatch.model import Channel, Place, Position
-from dispatch.prediction import PACE_RANGE, pace
+from dispatch.prediction import MIN_SD_S, PACE_RANGE, pace, rest_spread_s, spread_s
 from dispatch.region import Limits
 from geo.router import StraightLineRouter
 from tests.sla.journals import PLACE, at
@@ -25,7 +25,7 @@ def test_a_drive_as_predicted_has_pace_one() -> None:
 
 def test_a_red_light_at_the_start_proves_little_and_a_slow_half_hour_much() -> None:
     """Ten seconds lost at once against a third lost over a long way."""
-    assert pace(10.0, 0.0) < 1.15
+    assert pace(10.0, 0.0) < 1.2
     assert pace(1_200.0, 800.0) > 1.4
 
 
@@ -74,4 +74,20 @@ def test_a_doubtful_arrival_is_warned_of_only_near_the_end() -> None:
         engine.fix("A-01", Position(lon=lon, lat=place.lat, fixed_at=at(now), received_at=at(now)))
         chance, _ = alarms.predict(engine, engine.state.incidents[incident], at(now))
         assert 0.5 < chance < alarms.LAST_CALL_CHANCE
-        assert bool(alarms.at_risk(engine, incident, at(now))) is warned
+        assert bool(alarms.at_risk(engine, incident, at(now))[0]) is warned
+
+
+def test_what_is_left_is_the_surer_the_more_of_the_drive_has_been_seen() -> None:
+    spreads = [rest_spread_s(300.0, covered_s) for covered_s in (0.0, 60.0, 240.0)]
+    assert spreads[0] == spread_s(300.0)
+    assert spreads == sorted(spreads, reverse=True)
+    assert rest_spread_s(5.0, 1_000.0) == MIN_SD_S
+
+
+def test_a_unit_with_minutes_in_hand_is_not_looked_at_every_quarter_minute() -> None:
+    """Half the reserve is soon enough; the last three minutes are never slept through."""
+    limits = Limits()
+    assert alarms._next_look_s(limits, 400.0, 100.0) == 150.0
+    assert alarms._next_look_s(limits, 200.0, 20.0) == 20.0, "the last call begins with 180 s left"
+    assert alarms._next_look_s(limits, 170.0, 160.0) == 15.0
+    assert alarms._next_look_s(limits, 400.0, None) == 15.0

@@ -207,6 +207,53 @@ def merge_with_one_that_does_not_count(rng: random.Random, day: Day, clock: floa
         day.lines.append((merged + rng.randint(0, 300), _unmerged(gone, into)))
 
 
+def upgrade_one_where_somebody_stands(rng: random.Random, day: Day, clock: float) -> None:
+    """Raise one that never held priority 1 to a plan that asks for something else, once everybody sent to it stands there;
+    afterwards an able unit may come."""
+    grades = [
+        (e.incident_id, e.priority) for _, e in day.lines if isinstance(e, ev.IncidentOpened | ev.IncidentRegraded)
+    ]
+    counts = {incident for incident, priority in grades if priority == 1}
+    joined = {i for _, e in day.lines if isinstance(e, ev.IncidentMerged) for i in (e.incident_id, e.into)}
+    sent = {e.assignment_id: e for _, e in day.lines if isinstance(e, ev.UnitAssigned)}
+    there = [(s, e) for s, e in day.lines if isinstance(e, ev.UnitAtScene)]
+    idle = [
+        i
+        for i in day.incidents
+        if i not in counts | joined and any(e.incident_id == i and _stops(sent.get(e.assignment_id)) for _, e in there)
+    ]
+    if not idle:
+        return
+    one = rng.choice(idle)
+    moment = max(s for s, e in there if e.incident_id == one) + rng.randint(0, 300)
+    required = rng.choice((["ambulance"], ["patrol"], ["als"]))
+    own = [e.assignment_id for e in sent.values() if e.incident_id == one and e.first and e.capability in required]
+    day.lines.append((moment, _grade(one, 1, 3, required, own if rng.random() < 0.8 else None)))
+    assignment, unit = day.name("a"), day.name("u")
+    arrived = moment + rng.randint(1, 500)
+    day.lines += [
+        (moment, _assigned(rng, assignment, one, unit)),
+        (arrived, _there(rng, assignment, one, unit, arrived)),
+    ]
+
+
+def _stops(sent: ev.UnitAssigned | None) -> bool:
+    """Whether an arrival under `honest_day`'s plans leaves the case reached."""
+    return sent is not None and sent.first and sent.capability == "ambulance"
+
+
+def change_what_is_asked(rng: random.Random, day: Day, clock: float) -> None:
+    """Another kind at the same priority: some of those coming stop no clock any more."""
+    incident = rng.choice(day.incidents)
+    before = {e.incident_id: e.priority for _, e in day.lines if isinstance(e, ev.IncidentOpened)}
+    counts = [e for _, e in day.lines if isinstance(e, ev.IncidentRegraded) and e.incident_id == incident]
+    if before.get(incident) != 1 or counts:
+        return
+    sent = [e for _, e in day.lines if isinstance(e, ev.UnitAssigned) and e.incident_id == incident]
+    kept = [e.assignment_id for e in sent if e.first and e.capability == "ambulance" and rng.random() < 0.6]
+    day.lines.append((clock, _grade(incident, 1, 1, ["ambulance"], kept)))
+
+
 def unmerge(rng: random.Random, day: Day, clock: float) -> None:
     if len(day.incidents) > 1:
         day.lines.append((clock, _unmerged(*rng.sample(day.incidents, 2))))
@@ -305,6 +352,7 @@ LATER = (
     clock_set_back,
     correct_a_clock,
     delete,
+    change_what_is_asked,
 )
 ANY_TIME = (
     edit,
@@ -313,6 +361,8 @@ ANY_TIME = (
     sync_old_steps,
     correct_a_clock,
     merge_with_one_that_does_not_count,
+    upgrade_one_where_somebody_stands,
+    change_what_is_asked,
 )
 
 
@@ -357,7 +407,9 @@ def _regraded(rng: random.Random, incident: str) -> ev.IncidentRegraded:
     return _grade(incident, rng.choice((1, 2, 3)), rng.choice((1, 2, 3)))
 
 
-def _grade(incident: str, priority: int, before: int) -> ev.IncidentRegraded:
+def _grade(
+    incident: str, priority: int, before: int, required: list[str] | None = None, first: list[str] | None = None
+) -> ev.IncidentRegraded:
     return ev.IncidentRegraded(
         incident_id=incident,
         incident_kind="laka",
@@ -365,8 +417,9 @@ def _grade(incident: str, priority: int, before: int) -> ev.IncidentRegraded:
         kind_before="medis",
         priority_before=before,
         plan="q",
-        required=["ambulance"],
+        required=required or ["ambulance"],
         reason="hasil triase",
+        first=first,
     )
 
 

@@ -142,7 +142,15 @@ class Journal:
     def close(self, seconds: float, incident: str) -> None:
         self.add(seconds, ev.IncidentClosed(incident_id=incident, outcome="selesai ditangani"))
 
-    def regrade(self, seconds: float, incident: str, priority: int, before: int) -> None:
+    def regrade(
+        self,
+        seconds: float,
+        incident: str,
+        priority: int,
+        before: int,
+        required: tuple[str, ...] = ("ambulance",),
+        first: list[str] | None = None,
+    ) -> None:
         self.add(
             seconds,
             ev.IncidentRegraded(
@@ -152,7 +160,8 @@ class Journal:
                 kind_before="medis",
                 priority_before=before,
                 plan="p",
-                required=["ambulance"],
+                required=list(required),
                 reason="hasil triase",
+                first=first,
             ),
         )

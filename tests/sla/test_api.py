@@ -62,7 +62,7 @@ async def test_the_summary_decodes_as_documented_and_honours_its_period(room: Sl
     first = PeriodQuery(since=START, until=START + timedelta(days=1))
     day = msgspec.json.decode(body(await ask(room, "/api/v1/sla/summary", first)), type=Summary)
     assert 0 < day.headline.n < whole.headline.n
-    assert day.definition == "SLA-7/2"
+    assert day.definition == "SLA-7/3"
 
 
 async def test_a_period_the_wrong_way_round_is_refused(room: SlaRoom) -> None:

@@ -92,7 +92,7 @@ def test_the_report_says_the_same_as_the_tally_and_stands_alone(fold: SlaFold, e
     assert percent(tally.share) in text
     assert f"{tally.within} dari {tally.n}" in text
     assert page.outside == []
-    assert "SLA-7/2" in text
+    assert "SLA-7/3" in text
     assert found.late.late == tally.n - tally.within
 
 
@@ -192,7 +192,7 @@ def test_a_callers_words_and_number_never_reach_a_dossier() -> None:
 
 
 def test_the_csv_has_every_incident_opens_in_a_spreadsheet_and_cannot_run_a_formula(fold: SlaFold) -> None:
-    rows = table(fold.outcomes(END), "SLA-7/2")
+    rows = table(fold.outcomes(END), "SLA-7/3")
     rows[0]["first_unit"] = "=HYPERLINK(1)"
     body = to_csv(rows)
     assert body.startswith(b"\xef\xbb\xbf")
@@ -205,7 +205,7 @@ def test_the_csv_has_every_incident_opens_in_a_spreadsheet_and_cannot_run_a_form
 
 def test_the_parquet_file_holds_the_same_rows(fold: SlaFold, tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is in the study extra")
-    rows = table(fold.outcomes(END), "SLA-7/2")
+    rows = table(fold.outcomes(END), "SLA-7/3")
     to_parquet(rows, tmp_path / "x.parquet")
     assert parquet.read_table(tmp_path / "x.parquet").to_pylist() == rows
 
@@ -267,7 +267,7 @@ def test_the_report_command_writes_what_was_asked(entries: list[Entry], tmp_path
     assert {p.name for p in out.iterdir()} == {"sla-20260101-20260103.html", "sla-20260101-20260103.csv"}
     code, said, _ = run("figure", "--from", "2026-01-01", "--to", "2026-01-03", "--json", "--journal", str(file))
     assert code == 0
-    assert '"definition":"SLA-7/2"' in said
+    assert '"definition":"SLA-7/3"' in said
     code, said, _ = run("explain", "--from", "2026-01-01", "--journal", str(file), "--var", str(tmp_path))
     assert code == 0
     assert "Terlambat" in said

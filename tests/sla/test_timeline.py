@@ -287,6 +287,44 @@ def test_an_extra_unit_that_can_do_what_is_needed_stops_the_clock() -> None:
     assert verdict(journal) == (Verdict.ON_TIME, Why.IN_TIME)
 
 
+@pytest.mark.parametrize("first", [None, []])
+def test_a_unit_that_cannot_help_stops_no_clock_of_a_lesser_case_graded_up(first: list[str] | None) -> None:
+    """A patrol stood at a priority-3 case at 100 s; at 200 s it turns out to be a cardiac arrest."""
+    journal = Journal()
+    journal.call(0, "i1", priority=3, required=("patrol",))
+    journal.assign(45, "a", "i1", capability="patrol")
+    journal.arrive(100, "a", "i1")
+    journal.regrade(200, "i1", 1, 3, first=first)
+    assert verdict(journal, now=300) == (Verdict.LEFT_OUT, Why.PENDING)
+    assert verdict(journal) == (LATE, Why.NO_ARRIVAL)
+    journal.assign(205, "b", "i1", unit="A-02")
+    journal.arrive(500, "b", "i1", unit="A-02")
+    assert verdict(journal) == (LATE, Why.OVER_TARGET)
+    assert outcome(fold(journal).cases["i1"], fold(journal), None).response_s == 500.0
+
+
+def test_one_graded_up_that_is_then_reached_in_time_stays_left_out() -> None:
+    """It had been left out as reached; grading it up may count against the city, never for it."""
+    journal = Journal()
+    journal.call(0, "i1", priority=3, required=("patrol",))
+    journal.assign(45, "a", "i1", capability="patrol")
+    journal.arrive(100, "a", "i1")
+    journal.regrade(200, "i1", 1, 3, first=["b"])
+    journal.assign(205, "b", "i1", unit="A-02")
+    journal.arrive(400, "b", "i1", unit="A-02")
+    assert verdict(journal) == (Verdict.LEFT_OUT, Why.SETTLED_OUT)
+
+
+def test_a_coming_unit_stops_the_clock_only_when_the_plan_after_the_regrade_says_so() -> None:
+    for first, expected in ((["a"], Verdict.ON_TIME), ([], LATE)):
+        journal = Journal()
+        journal.call(0, "i1", priority=2, required=("ambulance", "patrol"))
+        journal.assign(45, "a", "i1", capability="patrol")
+        journal.regrade(100, "i1", 1, 2, required=("ambulance", "patrol"), first=first)
+        journal.arrive(200, "a", "i1")
+        assert verdict(journal)[0] is expected
+
+
 def test_a_report_attached_later_that_rang_earlier_moves_the_clock_back() -> None:
     journal = Journal()
     journal.ring(0, "r0")
