@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import asyncpg
 
@@ -41,9 +44,62 @@ async def prepare_connection(connection: asyncpg.Connection) -> None:
     )
 
 
+def each_host(dsn: str) -> list[str]:
+    """A DSN that names several servers as one DSN a server; hosts stand behind the @, or as `host=` (sockets)."""
+    parts = urlsplit(dsn)
+    query = parse_qsl(parts.query, keep_blank_values=True)
+    asked = dict(query)
+    if "host" in asked:
+        hosts = asked["host"].split(",")
+        ports = asked.get("port", "").split(",")
+        return [
+            parts._replace(
+                query=urlencode(
+                    [
+                        (name, host if name == "host" else ports[min(n, len(ports) - 1)] if name == "port" else value)
+                        for name, value in query
+                    ]
+                )
+            ).geturl()
+            for n, host in enumerate(hosts)
+        ]
+    user, at, places = parts.netloc.rpartition("@")
+    return [parts._replace(netloc=user + at + place).geturl() for place in places.split(",")]
+
+
+async def _connect(dsn: str, **options: Any) -> asyncpg.Connection:
+    """The first of the DSN's servers that answers and is what `target_session_attrs` asks for. All are asked at once: asyncpg
+    asks one after the other under one time limit, so that a first server which is silent (its machine lost power) would
+    keep us from ever reaching the second.
+    """
+    servers = each_host(dsn)
+    if len(servers) > 1 and "target_session_attrs" not in dsn:
+        options["target_session_attrs"] = "read-write"  # whoever names two means the one that can be written to
+    asking = [asyncio.ensure_future(asyncpg.connect(one, **options)) for one in servers]
+    try:
+        waiting: set[asyncio.Future[asyncpg.Connection]] = set(asking)
+        while waiting:
+            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for answered in done:
+                if answered.exception() is None:
+                    asking.remove(answered)
+                    return answered.result()
+        return asking[0].result()  # raises what the first server said
+    finally:
+        for late in asking:
+            late.add_done_callback(_hang_up)
+            late.cancel()
+
+
+def _hang_up(late: asyncio.Future[asyncpg.Connection]) -> None:
+    """A second server answered as well."""
+    if not late.cancelled() and late.exception() is None:
+        late.result().terminate()
+
+
 async def connect(dsn: str, role: str | None = APP_ROLE, **options: object) -> asyncpg.Connection:
     """One connection, working as `role` (None: as whoever the DSN names)."""
-    connection = await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT_S, server_settings=_settings(role), **options)
+    connection = await _connect(dsn, timeout=CONNECT_TIMEOUT_S, server_settings=_settings(role), **options)
     await prepare_connection(connection)
     return connection
 
@@ -51,12 +107,13 @@ async def connect(dsn: str, role: str | None = APP_ROLE, **options: object) -> a
 async def create_pool(
     dsn: str, *, role: str | None = APP_ROLE, size: int = POOL_SIZE, command_timeout_s: float = COMMAND_TIMEOUT_S
 ) -> asyncpg.Pool:
-    """The pool everybody shares. A DSN with several hosts and `target_session_attrs=read-write` follows a failover.
+    """The pool everybody shares. A DSN with several hosts follows a failover: `target_session_attrs` is read-write then.
 
     `role` None is for databases on which the roles could not be made (see `migrate.apply_grants`).
     """
     return await asyncpg.create_pool(
         dsn,
+        connect=_connect,
         min_size=1,
         max_size=size,
         timeout=CONNECT_TIMEOUT_S,

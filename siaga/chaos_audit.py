@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from datetime import timedelta
+from pathlib import Path
 
 import asyncpg
 import msgspec
@@ -10,11 +13,12 @@ import msgspec
 from dispatch import events as ev
 from dispatch.database import APP_ROLE, connect
 from dispatch.fold import State
+from dispatch.journal import kind_of
 from dispatch.journal_pg import PostgresJournal
 from dispatch.model import OPEN_STATES, Incident, ReportState
 from dispatch.projections import rebuild_and_compare
 from dispatch.region import CONFIRM, Region
-from siaga.chaos_load import Acked
+from siaga.chaos_load import NAME, PHONE, Acked, words_of
 
 CLOCK_SLACK = timedelta(seconds=1)
 """Server and drill share one machine's clock; a second is for rounding and for slewing after a test of it."""
@@ -27,9 +31,13 @@ class Findings(msgspec.Struct):
     lines: int = 0
     redecided_ids: int = 0
     """Reports whose id changed because the acknowledging node's lines lost their place to a take-over."""
+    lost: int = 0
+    double: int = 0
     served: int = 0
     explained: int = 0
     table_rows: int = 0
+    kinds: Counter[str] = msgspec.field(default_factory=Counter)
+    """Journal lines by kind."""
     wrong: list[str] = []
 
 
@@ -44,6 +52,7 @@ async def audit(dsn: str, pool: asyncpg.Pool, region: Region, acked: list[Acked]
     last_seq = await journal.last_seq()  # the servers go on writing meanwhile
     async for entry in journal.read(0, last_seq):  # raises on a gap
         found.lines += 1
+        found.kinds[kind_of(entry.event)] += 1
         try:
             state.apply(entry)  # asserts order of time and that a unit takes one job at a time
         except AssertionError as error:
@@ -62,6 +71,17 @@ async def audit(dsn: str, pool: asyncpg.Pool, region: Region, acked: list[Acked]
     return found
 
 
+def what_logs_tell(logs: Iterable[Path], acked: list[Acked]) -> list[str]:
+    """Callers' words, names and numbers found in logs, where they must never be."""
+    secret = [NAME, PHONE, PHONE.removeprefix("+"), *(words_of(report.key) for report in acked)]
+    return [
+        f"{log.name} holds a caller's {'words' if word.startswith('latihan') else 'name or number'}"
+        for log in logs
+        for word in secret
+        if word in log.read_text(errors="replace")
+    ]
+
+
 async def _role(dsn: str) -> str | None:
     connection = await connect(dsn, role=None)
     try:
@@ -73,6 +93,7 @@ async def _role(dsn: str) -> str | None:
 def _reports(found: Findings, reports: dict[str, ev.Entry], entry: ev.Entry) -> None:
     if isinstance(entry.event, ev.ReportSubmitted) and entry.command_id is not None:
         if entry.command_id in reports:
+            found.double += 1
             found.wrong.append(f"report under key {entry.command_id} is there twice")
         reports[entry.command_id] = entry
 
@@ -95,9 +116,10 @@ def _units(found: Findings, state: State) -> None:
 def _one(found: Findings, report: Acked, reports: dict[str, ev.Entry], state: State) -> None:
     entry = reports.get(report.key)
     if entry is None or not isinstance(entry.event, ev.ReportSubmitted):
+        found.lost += 1
         found.wrong.append(f"acknowledged report {report.report_id} is lost")
         return
-    if entry.event.description != report.key:
+    if entry.event.description != words_of(report.key):
         found.wrong.append(f"report {report.report_id} has another's words")
     found.redecided_ids += entry.event.report_id != report.report_id
     kept = state.reports.get(entry.event.report_id)

@@ -9,6 +9,7 @@ import random
 import time
 import uuid
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,8 +18,11 @@ import msgspec
 
 TIMEOUT = aiohttp.ClientTimeout(total=4.0, connect=1.0)
 AGAIN_S = 0.1
-ADDRESSES = 48
-"""Loopback addresses the citizens come from, so that the limit per address does not slow the drill."""
+LOOPBACK = tuple(f"127.12.0.{n}" for n in range(2, 50))
+"""Addresses the citizens come from, many, so that the limit per address does not slow the drill."""
+PHONE = "+62000112"
+"""Country code and an area code that no number has; the audit looks for it where it must not be."""
+NAME = "Warga Latihan"
 STEPS = {
     "alerted": "acknowledge_job",
     "acknowledged": "report_en_route",
@@ -38,15 +42,29 @@ class Acked(msgspec.Struct):
     acked_at: datetime
 
 
+def words_of(key: str) -> str:
+    """What the reporter says: as unlike the key as that the one is not found where the other may stand (logs)."""
+    return f"latihan {key[::-1]}"
+
+
 class Load:
     """Everybody at once. `acked` is what the audit holds the servers to."""
 
-    def __init__(self, urls: list[str], unit_tokens: dict[str, str], kinds: list[str], seed: int, per_s: float) -> None:
+    def __init__(
+        self,
+        urls: list[str],
+        unit_tokens: dict[str, str],
+        kinds: list[str],
+        seed: int,
+        per_s: float,
+        addresses: Sequence[str] = LOOPBACK,
+    ) -> None:
         self.urls = urls
         self.unit_tokens = unit_tokens
         self.kinds = kinds
         self.chance = random.Random(seed)  # noqa: S311 - people, not secrets
         self.per_s = per_s
+        self.addresses = addresses
         self.acked: list[Acked] = []
         self.counts: Counter[str] = Counter()
         self.busy = 0
@@ -56,8 +74,8 @@ class Load:
         self._over = asyncio.Event()
 
     async def __aenter__(self) -> Load:
-        for number in range(ADDRESSES):
-            connector = aiohttp.TCPConnector(local_addr=(f"127.12.0.{number + 2}", 0), limit=0)
+        for address in self.addresses:
+            connector = aiohttp.TCPConnector(local_addr=(address, 0), limit=0)
             self._sessions.append(aiohttp.ClientSession(connector=connector, timeout=TIMEOUT))
         self._start(self._citizens())
         for unit_id, token in self.unit_tokens.items():
@@ -103,7 +121,9 @@ class Load:
                 "lon": 112.74 + self.chance.uniform(-0.04, 0.04),
                 "lat": -7.27 + self.chance.uniform(-0.04, 0.04),
             },
-            "description": key,
+            "description": words_of(key),
+            "phone": f"{PHONE}{self.chance.randrange(10_000):04}",
+            "name": NAME,
         }
         sent_at = datetime.now(UTC)
         self.busy += 1
@@ -141,7 +161,7 @@ class Load:
         began_s = time.perf_counter()
         target = dead or self.urls[0]
         key = uuid.uuid4().hex
-        body = {"kind": self.kinds[0], "place": {"lon": 112.74, "lat": -7.27}, "description": key}
+        body = {"kind": self.kinds[0], "place": {"lon": 112.74, "lat": -7.27}, "description": words_of(key)}
         sent_at = datetime.now(UTC)
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=0.5)) as session:
             while True:

@@ -1,5 +1,5 @@
 """One server process for drills: the production server on the Surabaya pack, with straight lines for roads so that it starts
-in seconds. `python -m siaga.chaos_node DSN VAR PORT`.
+in seconds. `python -m siaga.chaos_node DSN VAR HOST PORT PEER_URL`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from siaga.cli import set_up_logging
 from siaga.serve import REGIONS, Config, Server
 
 
-async def main(dsn: str, var: Path, port: int) -> None:
+async def main(dsn: str, var: Path, host: str, port: int, peer_url: str) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    config = Config(dsn=dsn, var=var, port=port)
+    config = Config(dsn=dsn, var=var, host=host, port=port, public_url=peer_url)
     region = load_pack(config.pack or REGIONS / "surabaya")
     async with Server(config, region=region, router=StraightLineRouter(), policy=Closest(redispatch=True)):
         await stop.wait()
@@ -29,4 +29,4 @@ async def main(dsn: str, var: Path, port: int) -> None:
 
 if __name__ == "__main__":
     set_up_logging()
-    asyncio.run(main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])))
+    asyncio.run(main(sys.argv[1], Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]), sys.argv[5]))

@@ -8,49 +8,71 @@ import secrets
 import signal
 import socket
 import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 from urllib.parse import quote
 
 import aiohttp
-import asyncpg
 import msgspec
 
+from dispatch.database import connect
+from siaga.chaos_net import Cable, Town
 from siaga.postgres import PORT, EmbeddedPostgres
 
 READY_S = 90.0
 """Start under load on two busy cores; alone it is about 3 s."""
 POLL_S = 0.02
 CHUNK_BYTES = 65_536
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - in a network namespace that only the drill reaches
+NODE_PORT = 8112
+"""Where a node listens in a network of its own."""
 
 
-class Link:
-    """The line between one server and the database: a unix socket that passes bytes on, or keeps them while it is cut.
+class Lines(Protocol):
+    """How one node reaches the databases; can be cut."""
+
+    def dsn(self, database: str) -> str: ...
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    def cut(self) -> None: ...
+
+    def mend(self) -> None: ...
+
+
+class Proxy:
+    """Lines as unix sockets that pass bytes on, or keep them while they are cut; for machines that let us make no networks.
 
     What was kept is delivered when the line is mended, as TCP does: a commit may land long after its sender gave it up.
     """
 
-    def __init__(self, folder: Path, real: EmbeddedPostgres) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, real: Sequence[EmbeddedPostgres]) -> None:
+        self.folders = [folder / str(n) for n in range(len(real))]
         self.real = real
         self._open = asyncio.Event()
         self._open.set()
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._pumps: set[asyncio.Task[None]] = set()
 
     def dsn(self, database: str) -> str:
-        return f"postgresql://postgres@/{quote(database)}?host={quote(str(self.folder), safe='')}&port={PORT}"
+        return socket_dsn(self.folders, database)
 
     async def start(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = self.folder / f".s.PGSQL.{PORT}"
-        path.unlink(missing_ok=True)
-        self._server = await asyncio.start_unix_server(self._accept, path=str(path))
+        for folder, cluster in zip(self.folders, self.real, strict=True):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path = folder / f".s.PGSQL.{PORT}"
+            path.unlink(missing_ok=True)
+            accept = partial(self._accept, cluster)
+            self._servers.append(await asyncio.start_unix_server(accept, path=str(path)))
 
     async def stop(self) -> None:
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
         for pump in list(self._pumps):
             pump.cancel()
         await asyncio.gather(*self._pumps, return_exceptions=True)
@@ -61,10 +83,12 @@ class Link:
     def mend(self) -> None:
         self._open.set()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _accept(
+        self, cluster: EmbeddedPostgres, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         await self._open.wait()
         try:
-            to_reader, to_writer = await asyncio.open_unix_connection(str(self.real.socket_folder / f".s.PGSQL.{PORT}"))
+            to_reader, to_writer = await asyncio.open_unix_connection(str(cluster.socket_folder / f".s.PGSQL.{PORT}"))
         except OSError:
             writer.close()
             return
@@ -85,27 +109,75 @@ class Link:
             sink.close()
 
 
+class Wires:
+    """Lines as a cable between two network namespaces: the databases over TCP, packets that vanish while it is cut."""
+
+    def __init__(self, cable: Cable, addresses: Sequence[str]) -> None:
+        self.cable = cable
+        self.addresses = addresses
+
+    def dsn(self, database: str) -> str:
+        hosts = ",".join(f"{address}:{PORT}" for address in self.addresses)
+        return f"postgresql://postgres@{hosts}/{quote(database)}?target_session_attrs=read-write"
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    def cut(self) -> None:
+        self.cable.cut()
+
+    def mend(self) -> None:
+        self.cable.mend()
+
+
+def socket_dsn(folders: Sequence[Path], database: str) -> str:
+    """Whichever of the servers with these socket folders can be written to."""
+    hosts = ",".join(quote(str(folder), safe="") for folder in folders)
+    ports = ",".join(str(PORT) for _ in folders)
+    return f"postgresql://postgres@/{quote(database)}?host={hosts}&port={ports}&target_session_attrs=read-write"
+
+
 class ServerProcess:
     """One `siaga` server as a process of its own."""
 
-    def __init__(self, name: str, dsn: str, var: Path, port: int, secret_file: Path) -> None:
+    def __init__(
+        self, name: str, dsn: str, var: Path, address: tuple[str, int], secret_file: Path, peer_url: str = ""
+    ) -> None:
+        """`address`: where callers reach it; `peer_url`: where the other node does, if not there."""
         self.name = name
         self.dsn = dsn
         self.var = var
-        self.port = port
-        self.url = f"http://127.0.0.1:{port}"
+        self.host, self.port = address
+        self.url = f"http://{self.host}:{self.port}"
+        self.peer_url = peer_url
+        self.enter: Sequence[str] = ()
+        """What its command is put behind to run in another namespace."""
+        self.tree: Path | None = None
+        """The release it runs, when not ours."""
+        self.environment: dict[str, str] = {}
         self.secret_file = secret_file
         self.process: asyncio.subprocess.Process | None = None
         self.log = var.with_name(f"{name}.log")
+
+    def command(self) -> list[str]:
+        """What is run, and where: see `chaos_node`."""
+        host = EVERYWHERE if self.enter else self.host
+        place = [self.dsn, str(self.var), host, str(self.port), self.peer_url]
+        return [*self.enter, sys.executable, "-m", "siaga.chaos_node", *place]
 
     async def start(self, wait: bool = True) -> None:
         self.var.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "siaga.chaos_node", self.dsn, str(self.var), str(self.port),
-                stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                env={**os.environ, "SIAGA_SECRET_FILE": str(self.secret_file)},
-            )  # fmt: skip
+                *self.command(),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd=self.tree,
+                env={**os.environ, **self.environment, "SIAGA_SECRET_FILE": str(self.secret_file)},
+            )
         if wait:
             await self.ready()
 
@@ -172,18 +244,31 @@ def free_port() -> int:
 class Pair:
     """Two servers, each on its own line to the database. `async with Pair(...) as pair`."""
 
-    def __init__(self, cluster: EmbeddedPostgres, database: str, folder: Path) -> None:
-        self.cluster = cluster
+    def __init__(
+        self, clusters: Sequence[EmbeddedPostgres], database: str, folder: Path, town: Town | None = None
+    ) -> None:
+        """`clusters`: the database servers, of which one can be written to at a time. `town`: networks to stand in."""
+        self.clusters = clusters
         self.database = database
+        self.town = town
         secret = folder / "secret"
         secret.parent.mkdir(parents=True, exist_ok=True)
         secret.write_bytes(secrets.token_bytes(32))
-        self.links: list[Link] = []
+        self.links: list[Lines] = []
         self.servers: list[ServerProcess] = []
-        for name in ("a", "b"):
-            link = Link(folder / f"line-{name}", cluster)
-            self.links.append(link)
-            self.servers.append(ServerProcess(name, link.dsn(database), folder / name, free_port(), secret))
+        for n, name in enumerate(("a", "b")):
+            var = folder / name
+            if town is None:
+                self.links.append(Proxy(folder / f"line-{name}", clusters))
+                address, peer_url = ("127.0.0.1", free_port()), ""
+            else:
+                addresses = [Town.database_addresses(which)[n] for which in range(1, len(clusters) + 1)]
+                self.links.append(Wires(town.to_database[n], addresses))
+                address, peer_url = (f"10.112.{11 + n}.10", NODE_PORT), f"http://10.112.21.{n + 1}:{NODE_PORT}"
+            server = ServerProcess(name, self.links[n].dsn(database), var, address, secret, peer_url)
+            if town is not None:
+                server.enter = town.rooms[n].enter
+            self.servers.append(server)
 
     async def __aenter__(self) -> Self:
         try:
@@ -205,6 +290,8 @@ class Pair:
         """Stop both, in order."""
         for link in self.links:
             link.mend()
+        if self.town is not None:
+            self.town.mend()
         await asyncio.gather(*(server.stop() for server in self.servers))
         for link in self.links:
             await link.stop()
@@ -213,8 +300,16 @@ class Pair:
     def urls(self) -> list[str]:
         return [server.url for server in self.servers]
 
-    def link_of(self, server: ServerProcess) -> Link:
+    def link_of(self, server: ServerProcess) -> Lines:
         return self.links[self.servers.index(server)]
+
+    def networks(self) -> Town:
+        assert self.town is not None
+        return self.town
+
+    def dsn(self) -> str:
+        """For the drill itself: not over any line that is cut."""
+        return socket_dsn([cluster.socket_folder for cluster in self.clusters], self.database)
 
     def other(self, server: ServerProcess) -> ServerProcess:
         return next(s for s in self.servers if s is not server)
@@ -252,8 +347,15 @@ class Pair:
 
     async def orphans(self) -> int:
         """Acknowledged commands that wait to be decided anew."""
-        connection = await asyncpg.connect(self.cluster.dsn(self.database))
+        return int(await self._ask("SELECT count(*) FROM orphan"))
+
+    async def is_replicated(self) -> bool:
+        """Whether a standby confirms every commit."""
+        return bool(await self._ask("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'"))
+
+    async def _ask(self, question: str) -> Any:
+        connection = await connect(self.dsn(), role=None)
         try:
-            return int(await connection.fetchval("SELECT count(*) FROM orphan"))
+            return await connection.fetchval(question)
         finally:
             await connection.close()

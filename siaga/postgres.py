@@ -302,6 +302,18 @@ class EmbeddedPostgres:
         run("pg_basebackup", "-D", folder, "-R", "-X", "stream", "-c", "fast", "-d", self.dsn(), timeout_s=3600)
         return replica
 
+    def change(self, settings: dict[str, str]) -> None:
+        """Change settings of the running server that need no restart."""
+        self.settings |= settings
+        self._write_settings()
+        run("pg_ctl", "reload", "-D", self.folder)
+
+    def let_in(self, network: str) -> None:
+        """Trust every connection from `network` (`10.0.0.0/8`): for closed networks of drills only."""
+        access = self.folder / "pg_hba.conf"
+        access.write_text(f"{access.read_text()}host all all {network} trust\n")
+        run("pg_ctl", "reload", "-D", self.folder)
+
     def promote(self) -> None:
         """Make a replica the leader; returns when it accepts writes."""
         run("pg_ctl", "promote", "-D", self.folder, "-w", "-t", str(START_TIMEOUT_S))

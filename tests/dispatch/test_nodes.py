@@ -73,7 +73,7 @@ async def town() -> AsyncIterator[Town]:
         await admin.close()
         await prepare(cluster.dsn(DATABASE), load_pack(REGIONS / "surabaya"), 1)
         async with (
-            Pair(cluster, DATABASE, Path(folder)) as pair,
+            Pair([cluster], DATABASE, Path(folder)) as pair,
             Load(pair.urls, {}, ["medis"], seed=1, per_s=1e-6) as load,
         ):
             yield Town(cluster, pair, load)
