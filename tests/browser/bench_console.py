@@ -1,14 +1,21 @@
 """How fast the console feels: `python -m tests.browser.bench_console`. Prints figures beside a yardstick, asserts none.
 
 The page comes from a real server; its stream is replaced by a made-up city of 1,000 units that move every second and 200
-open incidents, 20 of which change every second. Yardstick: the same key presses on an empty city in the same browser.
+open incidents, 20 of which change every second. Yardsticks: the same key presses on an empty city in the same browser, and
+the full city without a map, which leaves out what the map costs where no graphics card draws it.
+
+Two browsers are measured: as Chrome runs on a machine without a graphics card (pages drawn by the CPU, WebGL by SwiftShader),
+and with `--forced-gl` also with everything forced through SwiftShader, which is the rasteriser's figure and not the console's.
+Then how long a change made in one browser takes to be drawn in another, both on the real server.
 """
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import json
 import math
+import os
 import random
 import re
 from datetime import UTC, datetime, timedelta
@@ -18,6 +25,8 @@ from playwright.sync_api import Browser, CDPSession, Page, WebSocketRoute, sync_
 
 from dashboards import build_web
 from tests.browser.town import CHROMIUM, CHROMIUM_ARGS, Town, running
+
+FORCED_GL = [a for a in CHROMIUM_ARGS if a != "--disable-gpu"] + ["--use-angle=swiftshader"]
 
 UNITS, INCIDENTS, CHANGED_A_SECOND = 1000, 200, 20
 PRESSES = 60
@@ -104,7 +113,7 @@ class Crowd:
         ]
 
 
-def measure(browser: Browser, town: Town, crowd: Crowd, follow: bool) -> dict[str, float]:
+def measure(browser: Browser, town: Town, crowd: Crowd, follow: bool, with_map: bool = True) -> dict[str, float]:
     context = browser.new_context(viewport={"width": 1366, "height": 768})
     page = context.new_page()
     page.set_default_timeout(90_000)
@@ -115,6 +124,8 @@ def measure(browser: Browser, town: Town, crowd: Crowd, follow: bool) -> dict[st
         line.send(crowd.snapshot())
 
     page.route_web_socket(re.compile("/console/stream"), stand_in)
+    if not with_map:
+        page.route(re.compile(r"/maplibre-gl-[^/]*\.js"), lambda route: route.abort())
     page.goto(town.base + "/konsol")
     page.fill("input[name=username]", "dispatcher")
     page.fill("input[name=password]", town.password)
@@ -122,7 +133,7 @@ def measure(browser: Browser, town: Town, crowd: Crowd, follow: bool) -> dict[st
     page.wait_for_selector(".queue .list :is(.item, .empty)")
     page.reload()
     page.wait_for_selector(".queue .list :is(.item, .empty)")
-    page.wait_for_selector(".map canvas.overlay")
+    page.wait_for_selector(".map canvas.overlay" if with_map else ".map .failed")
     page.wait_for_timeout(4000)
     paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? 0")
     if not follow:
@@ -183,7 +194,7 @@ def bundle_bytes() -> tuple[int, int]:
             library += len(gzip.compress(body))
             continue
         ours += len(gzip.compress(body))
-        found = re.findall(r"[\"'](?:\./|assets/)([\w.-]+\.(?:js|css))[\"']", body.decode())
+        found = re.findall(r"[\"'`](?:\./|assets/)([\w.-]+\.(?:js|css))[\"'`]", body.decode())
         waiting += [f"assets/{other}" for other in found]
     return ours, library
 
@@ -192,21 +203,103 @@ def heap(page: Page) -> float:
     return round(float(page.evaluate("performance.memory?.usedJSHeapSize ?? 0")) / 1e6, 1)
 
 
-def main() -> None:
-    with running(city=False) as town, sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
-        columns = {
-            "full": measure(browser, town, Crowd(UNITS, INCIDENTS), follow=False),
-            "full, map follows": measure(browser, town, Crowd(UNITS, INCIDENTS), follow=True),
-            "empty": measure(browser, town, Crowd(0, 0), follow=False),
-        }
-        browser.close()
-    ours, library = bundle_bytes()
-    print(f"bundle {ours / 1000:.0f} kB gzip (at most 700), beside it the map library's {library / 1000:.0f} kB")
-    print(f"{UNITS} units moving every second, {INCIDENTS} open incidents; the map is drawn by software")
-    print(f"{'':22}" + "".join(f"{name:>20}" for name in columns))
+WATCH = """() => {
+  window.__seen = {};
+  new MutationObserver(() => {
+    const text = document.querySelector('.lines')?.textContent ?? '';
+    for (const [mark] of text.matchAll(/ukur-\\d+/g))
+      window.__seen[mark] ??= performance.timeOrigin + performance.now();
+  }).observe(document.querySelector('.detail'), { subtree: true, childList: true, characterData: true });
+}"""
+TYPED = """() => {
+  window.__typed = {};
+  addEventListener('keydown', (e) => {
+    if (e.key === 'Enter') window.__typed[document.querySelector('#note').value] = performance.timeOrigin + performance.now();
+  }, true);
+}"""
+CHANGES = 20
+
+
+def elsewhere(browser: Browser, town: Town) -> list[float]:
+    """Milliseconds from Enter in one browser to the note's line in the other's page, sorted. Both clocks are the machine's."""
+    pages: list[Page] = []
+    for user in ("dispatcher", "supervisor"):
+        page = browser.new_context(viewport={"width": 1366, "height": 768}).new_page()
+        page.set_default_timeout(90_000)
+        page.goto(town.base + "/konsol")
+        page.fill("input[name=username]", user)
+        page.fill("input[name=password]", town.password)
+        page.press("input[name=password]", "Enter")
+        page.wait_for_selector(".queue .list :is(.item, .empty)")
+        pages.append(page)
+    one, other = pages
+    one.keyboard.press("F4")
+    one.wait_for_selector("#f-place")
+    one.keyboard.type("raya darmo")
+    one.wait_for_selector("#f-hits li")
+    one.keyboard.press("Enter")
+    one.keyboard.type("bapak sesak napas")
+    one.wait_for_selector("#f-kind option:checked:not([value=''])", state="attached")
+    one.keyboard.press("Control+Enter")
+    one.wait_for_selector("#note")
+    other.locator(".queue .item").first.click()
+    other.wait_for_selector(".detail .lines li")
+    one.evaluate(TYPED)
+    other.evaluate(WATCH)
+    for n in range(CHANGES):
+        one.fill("#note", f"ukur-{n}")
+        one.press("#note", "Enter")
+        other.wait_for_selector(f".lines >> text=ukur-{n}")
+        one.wait_for_function("document.querySelector('#note').value === ''")
+    typed: dict[str, float] = one.evaluate("window.__typed")
+    seen: dict[str, float] = other.evaluate("window.__seen")
+    for page in pages:
+        page.context.close()
+    return sorted(seen[mark] - at for mark, at in typed.items())
+
+
+def table(browser: Browser, town: Town) -> None:
+    columns = {
+        "full": measure(browser, town, Crowd(UNITS, INCIDENTS), follow=False),
+        "full, map follows": measure(browser, town, Crowd(UNITS, INCIDENTS), follow=True),
+        "full, no map": measure(browser, town, Crowd(UNITS, INCIDENTS), follow=False, with_map=False),
+        "empty": measure(browser, town, Crowd(0, 0), follow=False),
+    }
+    print(f"{'':24}" + "".join(f"{name:>20}" for name in columns))
     for row in columns["full"]:
-        print(f"{row:22}" + "".join(f"{figures[row]:>20}" for figures in columns.values()))
+        print(f"{row:24}" + "".join(f"{figures[row]:>20}" for figures in columns.values()))
+
+
+def load() -> str:
+    return "load " + " ".join(f"{x:.1f}" for x in os.getloadavg()) + f" on {os.cpu_count()} cores"
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--forced-gl", action="store_true", help="measure the software rasteriser as well")
+    args = options.parse_args()
+    browsers = {"pages drawn by the CPU": CHROMIUM_ARGS}
+    if args.forced_gl:
+        browsers["everything through SwiftShader"] = FORCED_GL
+    with running(city=False) as town, sync_playwright() as play:
+        ours, library = bundle_bytes()
+        print(f"bundle {ours / 1000:.0f} kB gzip (at most 700), beside it the map library's {library / 1000:.0f} kB")
+        print(
+            f"{UNITS} units moving every second, {INCIDENTS} open incidents; aims: key to paint p95 100 ms, first paint 1500 ms"
+        )
+        for name, arguments in browsers.items():
+            browser = play.chromium.launch(executable_path=CHROMIUM, args=arguments)
+            print(f"\n{name}; {load()}")
+            table(browser, town)
+            print(f"afterwards {load()}")
+            browser.close()
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
+        took = elsewhere(browser, town)
+        browser.close()
+    print(
+        f"\na change in another browser (aim 300 ms): p50 {took[len(took) // 2]:.0f} ms, "
+        f"p95 {took[int(len(took) * 0.95)]:.0f} ms, most {took[-1]:.0f} ms of {len(took)}; {load()}"
+    )
 
 
 if __name__ == "__main__":

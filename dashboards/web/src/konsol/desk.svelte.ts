@@ -176,7 +176,7 @@ export class Desk {
   });
 
   units = $derived.by(() => {
-    void this.live.rev;
+    void this.live.unitRev;
     return [...this.live.world.units.values()];
   });
 

@@ -18,5 +18,10 @@ export const time = {
 };
 
 if (typeof window !== "undefined") {
-  setInterval(() => (now_ms = Date.now() + offset_ms), 1000);
+  setInterval(() => {
+    const tick = (): void => void (now_ms = Date.now() + offset_ms);
+    // With the frame, so that what the line brought in the same moment is drawn once.
+    if (document.hidden) tick();
+    else requestAnimationFrame(tick);
+  }, 1000);
 }

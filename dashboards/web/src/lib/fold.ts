@@ -81,18 +81,26 @@ function put(
   if (rows.restrictions) world.restrictions = new Map(rows.restrictions.map((r) => [r.restriction_id, r]));
 }
 
-/** Forget what ended more than an hour before `now_ms`; keeps a screen's memory flat over a shift. */
-export function forgetEnded(world: World, now_ms: number): void {
+/**
+ * Forget what ended more than an hour before `now_ms`; keeps a screen's memory flat over a shift. The ids of all that
+ * went, so that what else is kept about them can go too.
+ */
+export function forgetEnded(world: World, now_ms: number): Id[] {
+  const gone: Id[] = [];
   const old = (at: string | null | undefined) => at != null && Date.parse(at) < now_ms - KEEP_ENDED_MS;
   for (const [id, incident] of world.incidents) {
     if (!old(incident.ended_at)) continue;
     for (const a of incident.assignment_ids) world.assignments.delete(a);
     for (const r of incident.report_ids) world.reports.delete(r);
     world.incidents.delete(id);
+    gone.push(id, ...incident.assignment_ids, ...incident.report_ids);
   }
   for (const [id, report] of world.reports) {
-    if (!report.incident_id && old(report.ended_at)) world.reports.delete(id);
+    if (report.incident_id || !old(report.ended_at)) continue;
+    world.reports.delete(id);
+    gone.push(id);
   }
+  return gone;
 }
 
 /** Ids an entry speaks of, so that a timeline can gather its lines. */

@@ -13,6 +13,8 @@ export class Live {
   world: World = emptyWorld();
   /** Bumped on every change of rows; read it to depend on them. */
   rev = $state(0);
+  /** Bumped only when a unit or an assignment changed: a thousand units are not sorted anew for a word in an incident. */
+  unitRev = $state(0);
   /** Bumped on every batch of positions. */
   moves = $state(0);
   ready = $state(false);
@@ -31,6 +33,8 @@ export class Live {
   #stopped = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #watch: ReturnType<typeof setInterval> | undefined;
+  #due = { rows: false, units: false, moves: false };
+  #frame = 0;
 
   constructor(readonly path: string) {}
 
@@ -38,7 +42,8 @@ export class Live {
     this.#stopped = false;
     this.#open();
     this.#watch = setInterval(() => {
-      forgetEnded(this.world, time.now_ms);
+      const gone = forgetEnded(this.world, time.now_ms);
+      for (const id of gone) this.entries.delete(id);
       // A half-open connection looks alive to the browser for minutes: close it ourselves.
       if (this.connected && Date.now() - this.heard_ms > STALE_AFTER_MS) this.#socket?.close();
     }, 2000);
@@ -99,8 +104,7 @@ export class Live {
         this.world = fromSnapshot(message);
         time.hear(message.at);
         this.ready = true;
-        this.rev++;
-        this.moves++;
+        this.#tell({ rows: true, units: true, moves: true });
         break;
       case "changes": {
         const outcome = applyChanges(this.world, message);
@@ -109,13 +113,13 @@ export class Live {
         } else if (outcome === "applied") {
           time.hear(message.at);
           for (const entry of message.entries ?? []) this.#keep(entry);
-          this.rev++;
+          this.#tell({ rows: true, units: Boolean(message.units?.length || message.assignments?.length) });
         }
         break;
       }
       case "positions":
         applyPositions(this.world, message.positions);
-        this.moves++;
+        this.#tell({ moves: true });
         break;
       case "presence":
         this.presence = message.who;
@@ -126,6 +130,27 @@ export class Live {
         break;
     }
   }
+
+  /**
+   * Let the screen know, once a frame: a second's rows, positions and clock are then drawn together. A hidden page has no
+   * frames, yet must ring: it is told at once.
+   */
+  #tell(what: { rows?: boolean; units?: boolean; moves?: boolean }): void {
+    this.#due.rows ||= what.rows === true;
+    this.#due.units ||= what.units === true;
+    this.#due.moves ||= what.moves === true;
+    if (document.hidden) this.#flush();
+    else this.#frame ||= requestAnimationFrame(this.#flush);
+  }
+
+  #flush = (): void => {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = 0;
+    if (this.#due.rows) this.rev++;
+    if (this.#due.units) this.unitRev++;
+    if (this.#due.moves) this.moves++;
+    this.#due = { rows: false, units: false, moves: false };
+  };
 
   #keep(entry: Entry): void {
     for (const id of subjects(entry)) {

@@ -89,6 +89,10 @@ const JUMP = 3.7e-5;
 const FRAME_MS = 80;
 /** A move shorter than this is not worth a glide. */
 const GLIDE_PX = 2;
+/** Frames that come this far apart while something glides: the machine is busy, and keys matter more than gliding. */
+const SLOW_FRAME_MS = 50;
+/** After that marks jump from fix to fix for this long; then it is tried again. */
+const REST_MS = 30_000;
 
 export const mercX = (lon: number): number => (lon + 180) / 360;
 export const mercY = (lat: number): number => {
@@ -120,6 +124,10 @@ export class Overlay {
   #frame = 0;
   #last_ms = 0;
   #until_ms = 0;
+  /** When the last frame was asked for or drawn, and how far apart frames come; see `tired`. */
+  #asked_ms = 0;
+  #gap_ms = 0;
+  #rest_until_ms = 0;
   #rem = 16;
   #still = matchMedia("(prefers-reduced-motion: reduce)");
   #resizer: ResizeObserver;
@@ -141,15 +149,34 @@ export class Overlay {
     this.#resizer = new ResizeObserver(() => this.#resize());
     this.#resizer.observe(host);
     this.#resize();
-    map.on("move", this.#drawNow);
-    map.on("render", this.#drawNow);
+    map.on("render", this.#rendered); // in the frame that moves the map, so marks and streets move together
+  }
+
+  /** Whether this machine draws so slowly that nothing should fly or glide for a while. */
+  get tired(): boolean {
+    return performance.now() < this.#rest_until_ms;
+  }
+
+  #rendered = (): void => {
+    this.#watch(performance.now());
+    this.#drawNow();
+  };
+
+  #watch(now: number): void {
+    const gap = now - this.#asked_ms;
+    this.#asked_ms = now;
+    if (gap > 1000) return; // nothing was moving before
+    this.#gap_ms += 0.15 * (gap - this.#gap_ms);
+    if (this.#gap_ms <= SLOW_FRAME_MS) return;
+    this.#gap_ms = 0;
+    this.#until_ms = 0;
+    this.#rest_until_ms = now + REST_MS;
   }
 
   destroy(): void {
     cancelAnimationFrame(this.#frame);
     this.#resizer.disconnect();
-    this.map.off("move", this.#drawNow);
-    this.map.off("render", this.#drawNow);
+    this.map.off("render", this.#rendered);
     this.#canvas.remove();
   }
 
@@ -179,7 +206,7 @@ export class Overlay {
     this.scene = scene;
     const now = performance.now();
     const seen = new Set<string>();
-    const still = this.#still.matches || scene.instant === true;
+    const still = this.#still.matches || scene.instant === true || this.tired;
     const size = 512 * 2 ** this.map.getZoom();
     for (const u of scene.units) {
       seen.add(u.id);
@@ -256,6 +283,7 @@ export class Overlay {
     if (this.#frame) return;
     this.#frame = requestAnimationFrame((now) => {
       this.#frame = 0;
+      if (now < this.#until_ms) this.#watch(now);
       const gliding = now < this.#until_ms;
       if (!gliding || now - this.#last_ms >= FRAME_MS) this.#draw(now);
       if (gliding) this.#schedule();
