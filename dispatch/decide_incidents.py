@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -141,7 +142,7 @@ def merge_incident(engine: Engine, c: co.MergeIncident, at: datetime, actor: Act
     return events
 
 
-def stopping(engine: Engine, assignment_ids: list[str], flags: dict[str, bool]) -> list[str]:
+def stopping(engine: Engine, assignment_ids: list[str], flags: Mapping[str, bool]) -> list[str]:
     """Those of the assignments whose arrival stops the clock of a plan with these `flags`: by the place they fill in it, or,
     where it has no such place, by what the unit can do.
 

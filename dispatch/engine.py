@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -35,7 +35,7 @@ from dispatch.model import (
 )
 from dispatch.nearby import Nearby
 from dispatch.policies.closest import Closest
-from dispatch.policies.view import Need, Policy
+from dispatch.policies.view import Policy
 from dispatch.region import Plan, Region
 from dispatch.waiting import Waiting
 from geo.nearest import RoadFleet
@@ -81,8 +81,9 @@ class Engine:
         self._risk_at: dict[str, datetime] = {}
         self._retry_at: datetime | None = None
         self.waiting = Waiting()
-        self.coming: dict[str, tuple[int, Need]] = {}
-        """Places with a unit on its way, by assignment, each with the version of its incident it was made from."""
+        self._first_flags: dict[tuple[str, int], Mapping[str, bool]] = {}
+        self._able: dict[str, Sequence[Unit]] = {}
+        """The fleet is the pack's and the snapshot's; nobody joins it while an engine lives."""
         self.aways: dict[str, tuple[Position, str, bool]] = {}
         """Whether a unit is away from its post, by unit, with the fix and the post this was worked out for."""
         self._nearby = Nearby()
@@ -114,13 +115,24 @@ class Engine:
     def plan(self, code: str) -> Plan:
         return self._plans[code]
 
-    def first_flags(self, incident: Incident) -> dict[str, bool]:
+    def first_flags(self, incident: Incident) -> Mapping[str, bool]:
         """Requirement -> does a unit filling it stop the clock?"""
         plan = self._plans.get(incident.plan)
         if plan is None:  # the pack changed while the incident was open
             return dict.fromkeys(incident.required, True)
-        level = min(incident.alarm_level, plans.levels(plan))
-        return dict(zip(plans.required(plan, level), plans.first_flags(plan, level), strict=True))
+        known = self._first_flags.get((plan.code, incident.alarm_level))
+        if known is None:
+            level = min(incident.alarm_level, plans.levels(plan))
+            known = dict(zip(plans.required(plan, level), plans.first_flags(plan, level), strict=True))
+            self._first_flags[plan.code, incident.alarm_level] = known
+        return known
+
+    def able(self, requirement: str) -> Sequence[Unit]:
+        """Everybody in the fleet who could fill a requirement, free or not."""
+        units = self._able.get(requirement)
+        if units is None:
+            units = self._able[requirement] = plans.able(requirement, self.state.units.values())
+        return units
 
     def find_open_incident(self, incident_id: str, field: str = "incident_id") -> Incident:
         incident = decide_incidents.find_incident(self, incident_id, field)

@@ -66,7 +66,8 @@ class EngineView:
         self._may_divert: frozenset[str] | None = None
         self._free: list[str] | None = None
         self._turnouts: dict[str, float] = {}
-        self._free_pools: dict[tuple[str, ...], Pools] = {}
+        self._sorted_out: dict[int, tuple[Sequence[str], dict[tuple[str, ...], Pools]]] = {}
+        """By identity of the list, which is kept so that no other can take its place."""
         self._places: dict[str, tuple[float, float, float | None]] = {}
         self.stirred_agencies: frozenset[str] = frozenset()
         self._hour = engine.local_hour(at)
@@ -85,19 +86,7 @@ class EngineView:
 
     def coming_needs(self) -> Sequence[Need]:
         if self._coming is None:
-            found: dict[str, tuple[int, Need]] = {}
-            state, known = self._engine.state, self._engine.coming
-            for assignment_id in state.active_ids:
-                a = state.assignments[assignment_id]
-                if a.state in COMING_STATES:
-                    incident = state.incidents[a.incident_id]
-                    kept = known.get(assignment_id)
-                    if kept is None or kept[0] != incident.version:
-                        need = self.need(incident, a.capability, a.first, a.unit_id, a.assigned_at)
-                        kept = (incident.version, need)
-                    found[assignment_id] = kept
-            self._engine.coming = found
-            self._coming = sorted((need for _, need in found.values()), key=_urgency)
+            self._coming = self._engine.waiting.coming()
         return self._coming
 
     def need(self, incident: Incident, slot: str, first: bool, coming: str | None, since: datetime | None) -> Need:
@@ -161,7 +150,7 @@ class EngineView:
         without = self.excluded(need)
         if need.coming is not None:
             without -= {need.coming}  # it is asked about its own place, to be compared with the others
-        pools = self._pools(need.capabilities) if unit_ids is None else self._pool(unit_ids, need.capabilities)
+        pools = self._pools(self.free_units() if unit_ids is None else unit_ids, need.capabilities)
         found: list[tuple[float, str, float]] = []
         members: list[str] = []
         for mode, (ids, turnout_s) in pools.items():
@@ -178,11 +167,12 @@ class EngineView:
         found.sort()
         return [Arrival(unit_id, eta_s, turnout_s) for eta_s, unit_id, turnout_s in found[:k]]
 
-    def _pools(self, capabilities: tuple[str, ...]) -> Pools:
-        """The free units with one of these capabilities, sorted out once a round."""
-        pools = self._free_pools.get(capabilities)
+    def _pools(self, unit_ids: Sequence[str], capabilities: tuple[str, ...]) -> Pools:
+        """Those with one of these capabilities, sorted out once a round for each list of units that is asked about."""
+        asked, by_capabilities = self._sorted_out.setdefault(id(unit_ids), (unit_ids, {}))
+        pools = by_capabilities.get(capabilities)
         if pools is None:
-            pools = self._free_pools[capabilities] = self._pool(self.free_units(), capabilities)
+            pools = by_capabilities[capabilities] = self._pool(asked, capabilities)
         return pools
 
     def _pool(self, unit_ids: Sequence[str], capabilities: tuple[str, ...]) -> Pools:
@@ -253,21 +243,26 @@ def _soonest(
     return [(float(eta_s[i]), ids[i], float(turnout_s[i])) for i in kept.tolist()]
 
 
-def _urgency(need: Need) -> tuple[int, datetime, str]:
-    """Most urgent first; the sort is stable, so one incident's places keep the order of its plan."""
-    return (need.priority, need.rang_at, need.incident_id)
-
-
 def look(engine: Engine, at: datetime) -> dict[str, None]:
-    """File the places of every incident that something has happened to since the last round; returns those incidents."""
+    """File the places of every incident that something has happened to since the last round; returns those incidents.
+
+    What changes a place, or whether somebody is coming for it, touches its incident too (`State._incident`).
+    """
     state, waiting = engine.state, engine.waiting
     view = EngineView(engine, at)
     stirred, state.stirred = state.stirred, {}
     for incident_id in stirred:
         needs: list[Need] = []
         waiting.unconfirmed.pop(incident_id, None)
-        if incident_id in state.short_ids:
+        coming: list[Need] = []
+        if incident_id in state.open_ids:
             incident = state.incidents[incident_id]
+            coming = [
+                view.need(incident, a.capability, a.first, a.unit_id, a.assigned_at)
+                for a in map(state.assignments.__getitem__, incident.assignment_ids)
+                if a.state in COMING_STATES
+            ]
+        if incident_id in state.short_ids:
             missing = incident.unfilled
             if not incident.confirmed:
                 waiting.unconfirmed[incident_id] = None
@@ -276,7 +271,7 @@ def look(engine: Engine, at: datetime) -> dict[str, None]:
             if missing:
                 flags = engine.first_flags(incident)
                 needs = [view.need(incident, slot, flags.get(slot, False), None, None) for slot in missing]
-        waiting.put(incident_id, needs)
+        waiting.put(incident_id, needs, coming)
     return stirred
 
 
@@ -346,7 +341,7 @@ def _still_short(
             continue
         why = sentences.get(tuple(missing))
         if why is None:
-            why = plans.shortfall(engine.region, missing, state.units.values())
+            why = plans.shortfall(engine.region, missing, engine.able)
             sentences[tuple(missing)] = why
         events.append(ev.PlanShort(incident_id=incident_id, missing=missing, why=why, retry_at=engine.retry_at(at)))
     return events
@@ -364,6 +359,8 @@ def recommend_unconfirmed(engine: Engine, at: datetime) -> list[ev.AnyEvent]:
         flags = engine.first_flags(incident)
         taken: set[str] = set()
         for slot in incident.unfilled:
+            if state.free_capabilities().isdisjoint(plans.alternatives(slot)):
+                continue
             need = view.need(incident, slot, flags.get(slot, False), None, None)
             soonest = next((a for a in view.arrivals(need) if a.unit_id not in taken), None)
             if soonest is None:

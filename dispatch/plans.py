@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from dispatch.model import Unit, UnitState
 from dispatch.region import Plan, Region, Slot
@@ -109,24 +109,29 @@ def name_requirement(region: Region, requirement: str, language: str = "id") -> 
     return (" or " if language == "en" else " atau ").join(names)
 
 
-def shortfall(region: Region, missing: Sequence[str], units: Iterable[Unit], language: str = "id") -> str:
+def able(requirement: str, units: Iterable[Unit]) -> list[Unit]:
+    """The units that could fill this requirement if they were free."""
+    return [unit for unit in units if not unit.capabilities.isdisjoint(alternatives(requirement))]
+
+
+def shortfall(
+    region: Region, missing: Sequence[str], able_to: Callable[[str], Sequence[Unit]], language: str = "id"
+) -> str:
     """One sentence per missing requirement: how many are missing and what the units that could do it are doing.
 
-    `units` is the whole fleet, not just the free part. Empty text when nothing is missing.
+    `able_to` answers with all of the fleet that could fill a requirement, not just the free. Empty text when nothing is missing.
     """
     english = language == "en"
-    fleet = list(units)
     sentences = []
     for requirement, count in Counter(missing).items():
-        wanted = set(alternatives(requirement))
-        able = [unit for unit in fleet if wanted & unit.capabilities]
+        units = able_to(requirement)
         name = name_requirement(region, requirement, language)
         head = f"Short of {count} x {name}" if english else f"Kurang {count} x {name}"
-        if not able:
+        if not units:
             tail = "no such unit in the fleet" if english else "tidak ada unit seperti itu di armada"
         else:
-            states = Counter(unit.state for unit in able)
+            states = Counter(unit.state for unit in units)
             parts = [f"{states[state]} {words[english]}" for state, words in _STATE_WORDS.items() if states[state]]
-            tail = (f"of {len(able)} units " if english else f"dari {len(able)} unit ") + ", ".join(parts)
+            tail = (f"of {len(units)} units " if english else f"dari {len(units)} unit ") + ", ".join(parts)
         sentences.append(f"{head}: {tail}.")
     return " ".join(sentences)

@@ -24,29 +24,40 @@ soon as anything changes, and at every retry."""
 
 
 class Waiting:
-    """Unfilled places by requirement. `put` replaces all of an incident's places."""
+    """Unfilled places by requirement, and places whose unit is on its way. `put` replaces all of an incident's places."""
 
     def __init__(self) -> None:
         self._of: dict[str, list[Filed]] = {}
         self._by_slot: dict[str, list[Filed]] = {}
+        self._coming_of: dict[str, list[Filed]] = {}
+        self._coming: list[Filed] = []
         self.unconfirmed: dict[str, None] = {}
         """Incidents with places whose plan waits for a person's yes."""
 
     def __bool__(self) -> bool:
         return bool(self._of)
 
-    def put(self, incident_id: str, needs: Sequence[Need]) -> None:
-        """The incident's places that may be filled now; none takes it off."""
+    def put(self, incident_id: str, needs: Sequence[Need], coming: Sequence[Need] = ()) -> None:
+        """The incident's places that may be filled now, and those somebody is coming for; none takes it off."""
         for old in self._of.pop(incident_id, ()):
             slot = self._by_slot[old[4].slot]
             del slot[bisect_left(slot, old)]
             if not slot:
                 del self._by_slot[old[4].slot]
         if needs:
-            filed = [(n.priority, n.rang_at, n.incident_id, i, n) for i, n in enumerate(needs)]
-            self._of[incident_id] = filed
+            filed = self._of[incident_id] = _filed(needs)
             for one in filed:
                 insort(self._by_slot.setdefault(one[4].slot, []), one)
+        for old in self._coming_of.pop(incident_id, ()):
+            del self._coming[bisect_left(self._coming, old)]
+        if coming:
+            filed = self._coming_of[incident_id] = _filed(coming)
+            for one in filed:
+                insort(self._coming, one)
+
+    def coming(self) -> list[Need]:
+        """Places whose unit is on its way and not yet there, most urgent first."""
+        return [filed[4] for filed in self._coming]
 
     def slots_of(self, incident_id: str) -> list[str]:
         """Requirements of the incident's places, in the order of its plan."""
@@ -65,3 +76,7 @@ class Waiting:
             elif filed[0][0] == 1 and not divertible().isdisjoint(able):
                 lists.append(iter(filed[: bisect_left(filed, (2,))]))
         return [filed[4] for filed in islice(heapq.merge(*lists), LOOKED_AT_MAX)]
+
+
+def _filed(needs: Sequence[Need]) -> list[Filed]:
+    return [(n.priority, n.rang_at, n.incident_id, i, n) for i, n in enumerate(needs)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -119,11 +120,12 @@ def test_a_shortfall_says_what_is_missing_and_where_such_units_are() -> None:
         unit("A4", UnitState.OUT_OF_SERVICE, "ambulance"),
         unit("P1", UnitState.AVAILABLE, "engine"),
     ]
-    told = plans.shortfall(SURABAYA, ["ambulance", "ambulance", "boat"], fleet)
+    able_to = partial(plans.able, units=fleet)
+    told = plans.shortfall(SURABAYA, ["ambulance", "ambulance", "boat"], able_to)
     assert told == (
         "Kurang 2 x ambulans: dari 4 unit 2 bertugas di kejadian lain, 1 tidak siap, 1 tidak dinas. "
         "Kurang 1 x perahu karet: tidak ada unit seperti itu di armada."
     )
-    english = plans.shortfall(SURABAYA, ["engine|boat"], fleet, "en")
+    english = plans.shortfall(SURABAYA, ["engine|boat"], able_to, "en")
     assert english == "Short of 1 x fire engine or rescue boat: of 1 units 1 available but could not be sent."
-    assert plans.shortfall(SURABAYA, [], fleet) == ""
+    assert plans.shortfall(SURABAYA, [], able_to) == ""
