@@ -183,6 +183,7 @@ class Case:
         "evidence",
         "highest_priority",
         "incident_id",
+        "joined_at",
         "kind",
         "legs",
         "lon_lat",
@@ -232,6 +233,8 @@ class Case:
         self.legs: list[Leg] = []
         self.members: list[Case] = []
         self.merged_into: Case | None = None
+        self.joined_at: datetime | None = None
+        """When another was last merged into it."""
         self.split_off = False
         self.suspected_of: str | None = None
         self.settled: Verdict | None = None

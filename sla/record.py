@@ -258,12 +258,16 @@ class Record:
         self._ratchet(case)
 
     def _stood_for_less(self, root: Case, first: list[str] | None, at: datetime) -> None:
-        """Whoever stands at a lesser case that turns out to be of priority 1, and cannot help with that, has stopped no clock.
-        The case was left out for having been reached: on time it stays out, late it counts like any other."""
+        """Whoever stands at a lesser case that turns out to be of priority 1, and cannot help with that or stood there before it
+        was joined to another, has stopped no clock. The case was left out for having been reached: on time it stays out, late
+        it counts like any other."""
         for member in root.cluster():
+            member.version += 1
             for leg in member.legs:
                 if leg.capable and leg.at_scene_at is not None:
-                    if first is not None:
+                    if root.joined_at is not None and leg.at_scene_at <= root.joined_at:
+                        leg.capable = False
+                    elif first is not None:
                         leg.capable = leg.assignment_id in first
                     else:
                         leg.capable = not root.wanted or not root.wanted.isdisjoint(leg.capability.split("|"))
@@ -294,6 +298,7 @@ class Record:
                 self.unsettled[root.incident_id] = root
         case.merged_into = into
         into.members.append(case)
+        root.joined_at = at
         self.open.pop(case.incident_id, None)
         self._move_legs(event.assignments, into)
         self._reflag(event.first, into)
@@ -333,6 +338,7 @@ class Record:
         bringing two records together is not an arrival. Unless it already has, or is late, in the count of priority 1."""
         if side.settled is Verdict.LEFT_OUT and other.was_priority_1():
             for member in side.cluster():
+                member.version += 1
                 for leg in member.legs:
                     leg.capable = False
 
