@@ -28,7 +28,7 @@ from sla.groups import SHIFTS, UNKNOWN, Group, days, local
 from sla.outcome import PHASE_NAMES
 from sla.quick import FIRST_DAY, Rows, Slice, Standing, by_day, figures_of, quantiles_of, standing
 from sla.sentences import NAMES as CAUSE_NAMES
-from sla.statistics import Quantiles
+from sla.statistics import Quantiles, Share
 from sla.utilisation import Utilisation
 
 SPAN_MAX = timedelta(days=3700)
@@ -55,10 +55,11 @@ class BoardQuery(msgspec.Struct, frozen=True):
     until: Annotated[datetime, msgspec.Meta(tz=True)]
     kind: Annotated[str, msgspec.Meta(max_length=64)] = ""
     zone: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    village: Annotated[str, msgspec.Meta(max_length=64)] = ""
     shift: Annotated[str, msgspec.Meta(max_length=16)] = ""
 
     def slice(self) -> Slice:
-        return Slice(kind=self.kind, zone=self.zone, shift=self.shift)
+        return Slice(kind=self.kind, zone=self.zone, village=self.village, shift=self.shift)
 
 
 class HeatCell(msgspec.Struct, frozen=True):
@@ -101,6 +102,15 @@ class ZoneMore(msgspec.Struct, frozen=True):
     late: int
 
 
+class VillageRow(msgspec.Struct, frozen=True):
+    """One kelurahan. Few emergencies each: read the interval, not the share."""
+
+    code: str
+    name: str
+    share: Share
+    p90_s: float | None
+
+
 class Board(msgspec.Struct, frozen=True):
     """Figures, what stands beside them, and the names of codes, `{code: [Indonesian, English]}`."""
 
@@ -109,9 +119,13 @@ class Board(msgspec.Struct, frozen=True):
     step: str
     """`day` or `month`."""
     sliced: bool
+    catching_up: bool
+    """The server has just started and still folds the journal: the figures are not whole yet."""
     heat: list[list[HeatCell]]
     """[weekday, Monday first][local hour]."""
     zones: list[ZoneMore]
+    villages: list[VillageRow]
+    """Kelurahan with at least one emergency of the slice, by code."""
     posts: list[Group]
     """By the home post of the unit that came first."""
     agencies: list[Group]
@@ -141,8 +155,14 @@ class Kept(NamedTuple):
 class Boards:
     """Boards of one region. Everything but `_make` runs on the loop."""
 
-    def __init__(self, ledger: Ledger, region: Region, utilisation: Utilisation | None = None) -> None:
+    def __init__(
+        self, ledger: Ledger, region: Region, utilisation: Utilisation | None = None,
+        villages: Mapping[str, str] | None = None, catching_up: Callable[[], bool] = lambda: False,
+    ) -> None:  # fmt: skip
+        """`villages`: name of every kelurahan by code. `catching_up`: whether the past is still being folded."""
+        self.catching_up = catching_up
         self.ledger = ledger
+        self.villages = villages or {}
         self.region = region
         self.utilisation = utilisation
         self._kept: dict[object, Kept] = {}
@@ -177,8 +197,8 @@ class Boards:
         async with self._one_at_a_time:
             await self.settle(now)
             made = begin()
-            body, packed = await asyncio.to_thread(_packed, made)
-        kept = self._kept[key] = Kept(now, body, packed)
+            body, small = await asyncio.to_thread(packed, made)
+        kept = self._kept[key] = Kept(now, body, small)
         while len(self._kept) > KEPT_MAX:
             del self._kept[next(iter(self._kept))]
         return kept
@@ -187,7 +207,13 @@ class Boards:
         view = self.ledger.view(since, until)
         stands = standing(self.ledger, self.region, self.utilisation, since, until, now)
         past = self.ledger.view(*past_days(now, self.region.utc_offset_h))
-        return lambda: make_board(view, past, of, stands, self.region)
+        late = self.catching_up()
+
+        def make() -> Board:
+            board = make_board(view, past, of, stands, self.region, self.villages)
+            return msgspec.structs.replace(board, catching_up=True) if late else board
+
+        return make
 
 
 def check_period(since: datetime, until: datetime) -> None:
@@ -204,12 +230,15 @@ def past_days(now: datetime, utc_offset_h: float) -> tuple[datetime, datetime]:
     return days(yesterday - timedelta(days=7 * WEEKS + CHECKED + 6), yesterday, utc_offset_h)
 
 
-def _packed(make: Callable[[], Any]) -> tuple[bytes, bytes]:
+def packed(make: Callable[[], Any]) -> tuple[bytes, bytes]:
+    """What `make` gives as JSON, plain and gzipped. Runs in a thread."""
     body = msgspec.json.encode(make())
     return body, gzip.compress(body, GZIP_LEVEL, mtime=0)
 
 
-def make_board(view: View, past: View, of: Slice, stands: Standing, region: Region) -> Board:
+def make_board(
+    view: View, past: View, of: Slice, stands: Standing, region: Region, villages: Mapping[str, str]
+) -> Board:
     """Adds everything up. Runs in a thread."""
     figures, rows = figures_of(view, of, stands), Rows(view, of)
     step = "day" if len(figures.days) <= DAYS_CHARTED_MAX else "month"
@@ -223,8 +252,10 @@ def make_board(view: View, past: View, of: Slice, stands: Standing, region: Regi
         ),
         step=step,
         sliced=not of.whole,
+        catching_up=False,
         heat=_heat(rows),
         zones=_zones(rows, region),
+        villages=_villages(rows, villages),
         posts=_by_unit(rows, {u.unit_id: u.home_post for u in region.units.values()}),
         agencies=_by_unit(rows, {u.unit_id: u.agency for u in region.units.values()}),
         units=_units(stands, region),
@@ -270,6 +301,14 @@ def _zones(rows: Rows, region: Region) -> list[ZoneMore]:
         )
         for z in region.zones.values()
     ]  # fmt: skip
+
+
+def _villages(rows: Rows, names: Mapping[str, str]) -> list[VillageRow]:
+    return [
+        VillageRow(g.key, names.get(g.key, g.key), g.share, g.response.p90)
+        for g in rows.groups(rows.counted["village"], rows.view.villages)
+        if g.key != UNKNOWN
+    ]
 
 
 def _by_unit(rows: Rows, of_unit: Mapping[str, str]) -> list[Group]:
@@ -339,12 +378,14 @@ def _demand(past: View) -> Demand:
 
 def answer(call: Call, kept: Kept, headers: dict[str, str] | None = None) -> web.Response:
     """The kept bytes, packed when the reader can unpack them."""
+    return answer_bytes(call, kept.body, kept.packed, headers)
+
+
+def answer_bytes(call: Call, body: bytes, small: bytes, headers: dict[str, str] | None = None) -> web.Response:
     more = {"Vary": "Accept-Encoding", **(headers or {})}
     if "gzip" in call.request.headers.get("Accept-Encoding", ""):
-        return web.Response(
-            body=kept.packed, content_type="application/json", headers={**more, "Content-Encoding": "gzip"}
-        )
-    return web.Response(body=kept.body, content_type="application/json", headers=more)
+        return web.Response(body=small, content_type="application/json", headers={**more, "Content-Encoding": "gzip"})
+    return web.Response(body=body, content_type="application/json", headers=more)
 
 
 SHIFT_NAMES = tuple(name for name, _, _ in SHIFTS)

@@ -39,6 +39,7 @@ class DrillQuery(msgspec.Struct, frozen=True):
     until: Annotated[datetime, msgspec.Meta(tz=True)]
     kind: Name = ""
     zone: Name = ""
+    village: Name = ""
     shift: Name = ""
     weekday: Annotated[int, msgspec.Meta(ge=0, le=7)] = 0
     hour: Annotated[int, msgspec.Meta(ge=-1, le=23)] = -1
@@ -62,7 +63,7 @@ class DrillQuery(msgspec.Struct, frozen=True):
         if self.phase and self.phase not in PHASES:
             raise Problem("invalid_query", "phase", {"known": list(PHASES)})
         return Slice(
-            kind=self.kind, zone=self.zone, shift=self.shift, weekday=self.weekday, hour=self.hour, unit=self.unit,
+            kind=self.kind, zone=self.zone, village=self.village, shift=self.shift, weekday=self.weekday, hour=self.hour, unit=self.unit,
             verdict="" if self.verdict == "counted" else self.verdict, why=self.why, cause=self.cause, post=self.post,
             phase=self.phase, slower_than_s=self.slower_than_s, warned=self.warned, day=self.day,
         )  # fmt: skip

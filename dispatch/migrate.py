@@ -20,6 +20,9 @@ from dispatch.statements import SQL
 
 log = logging.getLogger(__name__)
 
+ROOMS = ("dispatch", "dashboards")
+"""Rooms that keep tables, in the order their migrations are applied; only their files are read, nothing is imported."""
+
 LOCK_TIMEOUT = "5s"
 """A migration that waits for a table's lock makes every later query wait behind it; give up instead and be run again."""
 
@@ -42,7 +45,7 @@ class Migration(msgspec.Struct, frozen=True):
     text: str
 
 
-def load_migrations(rooms: tuple[str, ...] = ("dispatch",)) -> list[Migration]:
+def load_migrations(rooms: tuple[str, ...] = ROOMS) -> list[Migration]:
     """Every migration of the rooms, in the order they are applied: rooms as given, numbers without gaps.
 
     Raises MigrationError naming the file when a name, a number or the phase line is wrong.
@@ -109,7 +112,7 @@ async def migrate(
         await connection.execute(SQL["unlock_migrations"])
 
 
-async def apply_grants(connection: asyncpg.Connection, rooms: tuple[str, ...] = ("dispatch",)) -> bool:
+async def apply_grants(connection: asyncpg.Connection, rooms: tuple[str, ...] = ROOMS) -> bool:
     """Make the two roles when they are not there and grant them what they need; run after every `migrate`.
 
     False when this database user may not make roles and nobody has made them: the server then works as the owner,

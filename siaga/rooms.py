@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from dashboards import boards, drill, public
+import asyncpg
+
+from dashboards import areas, boards, drill, public, whatif
 from dispatch.api.routes import Route
 from dispatch.region import Region
 from geo.places_pack import open_map
@@ -19,30 +22,48 @@ from sla.room import SlaRoom
 
 log = logging.getLogger("siaga.rooms")
 
+SIMULATOR = (sys.executable, "-m", "simulators.whatif")
+"""A process of its own for every block of a what-if: the live loop shares nothing with it but the machine."""
+
 
 class Rooms:
     """Made once at start. `feed` listens to the hub and catches up with the past in the background."""
 
-    def __init__(self, region: Region, router: Router, pack: Path, var: Path, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, region: Region, router: Router, pack: Path, var: Path, now: Callable[[], datetime], pool: asyncpg.Pool
+    ) -> None:
         self.region = region
         self.sla = SlaRoom(region, router, now, var / "laporan")
         self.feed = SlaFeed(self.sla, now)
+        self.workshop = whatif.Workshop(SIMULATOR, region, pack, var, whatif.Store(pool, region.code), now)
         self.map = open_map(pack, region.code, router if isinstance(router, RoadGraph) else None, var)
         self.places: Any = self.map.gazetteer
         self.tiles: Any = self.map.tiles
         self.zones = self.map.zones
         self.zone_of: Callable[[float, float], str | None] | None = self._zone_of if self.zones is not None else None
+        self.sla.ledger.village_of = self._village_of if self.zones is not None else None
 
     def _zone_of(self, lon: float, lat: float) -> str | None:
         assert self.zones is not None
         hit = self.zones.at(lon, lat)
         return hit.zone.kecamatan_code if hit is not None else None
 
+    def _catching_up(self) -> bool:
+        return not self.feed.caught_up
+
+    def _village_of(self, lon: float, lat: float) -> str | None:
+        assert self.zones is not None
+        hit = self.zones.at(lon, lat)
+        return hit.zone.code if hit is not None else None
+
     def routes(self) -> list[Route]:
-        board = boards.Boards(self.sla.ledger, self.region, self.sla.utilisation)
+        villages = {} if self.zones is None else {z.code: z.name for z in self.zones.zones}
+        board = boards.Boards(self.sla.ledger, self.region, self.sla.utilisation, villages, self._catching_up)
         return [
             *self.sla.routes(),
             *boards.routes(board),
             *drill.routes(board),
             *public.routes(board),
+            *areas.routes(self.zones),
+            *whatif.routes(self.workshop),
         ]

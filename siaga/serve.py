@@ -138,7 +138,7 @@ class Server:
             self.partner_token = await accounts.issue_token(Role.PARTNER, "exchange", "demo", "system:siaga", demo=True)
         else:
             accounts.refuse_demo()
-        rooms = Rooms(region, router, config.pack, config.var, self.clock.now)
+        rooms = Rooms(region, router, config.pack, config.var, self.clock.now, pool)
         self.rooms = rooms
         policy = self.policy if self.policy is not None else registry.make(region.policy, region, router)
         live = Live(region, router, journal, self.clock, policy, rooms.zone_of)
@@ -146,6 +146,8 @@ class Server:
         live.hub.listen(rooms.feed.published)
         catching_up = asyncio.create_task(rooms.feed.run(journal, live.hub), name="sla")
         self._stack.push_async_callback(_end, catching_up)
+        workshop = asyncio.create_task(rooms.workshop.run(), name="workshop")
+        self._stack.push_async_callback(_end, workshop)
         node = Node(live, election, f"{socket.gethostname()}:{os.getpid()}")
         secret = load_secret(config.var)
         pusher = Pusher(config.push, secret, accounts, live, self.clock)

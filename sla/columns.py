@@ -12,7 +12,7 @@ as a report's (`SlaFold.outcome`, `Attribution.explain`); only adding up is done
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -52,6 +52,7 @@ ROW = np.dtype(
         ("why", "i2"),
         ("kind", "i2"),
         ("zone", "i2"),
+        ("village", "i2"),
         ("unit", "i2"),
         ("legs", "i2"),
         ("recalled", "i2"),
@@ -166,6 +167,7 @@ class View(NamedTuple):
     whys: list[str]
     kinds: list[str]
     zones: list[str]
+    villages: list[str]
     units: list[str]
     posts: list[str]
     causes: list[str]
@@ -207,6 +209,8 @@ class Ledger:
         self.fold = fold
         self.attribution = attribution
         self.utc_offset_h = region.utc_offset_h if region is not None else attribution.utc_offset_h
+        self.village_of: Callable[[float, float], str | None] | None = None
+        """Code of the kelurahan of a point; None = not known here, every row then has none."""
         self.begin_again()
 
     def begin_again(self) -> None:
@@ -215,6 +219,7 @@ class Ledger:
         self.calls: Book[str] = Book(CALL)
         self.offloads: Book[str] = Book(OFFLOAD)
         self.whys, self.kinds, self.zones, self.units = Names(), Names(), Names(), Names()
+        self.villages = Names()
         self.posts, self.causes, self.hospitals, self.dismissals = Names(), Names(), Names(), Names()
         self._cases: dict[str, None] = {}
         self._reports: dict[str, None] = {}
@@ -344,6 +349,7 @@ class Ledger:
                 self.whys.code(o.why),
                 self.kinds.code(o.kind or UNKNOWN),
                 self.zones.code(o.zone or UNKNOWN),
+                self.villages.code(self._village(case) or UNKNOWN),
                 self.units.code(o.first_unit or UNKNOWN),
                 o.legs,
                 o.recalled,
@@ -363,6 +369,11 @@ class Ledger:
             ),
         )
 
+    def _village(self, case: Case) -> str | None:
+        if self.village_of is None or case.lon_lat is None:
+            return None
+        return self.village_of(*case.lon_lat)
+
     # --- reading
 
     def view(self, since: datetime, until: datetime) -> View:
@@ -378,6 +389,7 @@ class Ledger:
             self.whys.list,
             self.kinds.list,
             self.zones.list,
+            self.villages.list,
             self.units.list,
             self.posts.list,
             self.causes.list,

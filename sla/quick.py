@@ -41,6 +41,7 @@ class Slice(msgspec.Struct, frozen=True):
 
     kind: str = ""
     zone: str = ""
+    village: str = ""
     shift: str = ""
     weekday: int = 0
     """1 = Monday .. 7; 0 = all."""
@@ -139,7 +140,8 @@ class Rows:
 
 def _chosen(rows: Column, view: View, of: Slice) -> Column:
     chosen = np.ones(len(rows), bool)
-    named = (("kind", of.kind, view.kinds), ("zone", of.zone, view.zones), ("unit", of.unit, view.units),
+    named = (("kind", of.kind, view.kinds), ("zone", of.zone, view.zones),
+             ("village", of.village, view.villages), ("unit", of.unit, view.units),
              ("why", of.why, view.whys), ("decisive", of.cause, view.causes), ("post", of.post, view.posts),
              ("verdict", of.verdict, VERDICTS))  # fmt: skip
     for column, wanted, names in named:

@@ -10,7 +10,16 @@ import asyncpg
 import pytest
 
 from dispatch.database import connect
-from dispatch.migrate import Migration, MigrationError, apply_grants, check_schema, load_migrations, migrate, pending
+from dispatch.migrate import (
+    ROOMS,
+    Migration,
+    MigrationError,
+    apply_grants,
+    check_schema,
+    load_migrations,
+    migrate,
+    pending,
+)
 from siaga.postgres import EmbeddedPostgres
 
 
@@ -132,6 +141,7 @@ async def test_a_database_user_who_may_not_make_roles_can_still_own_the_schema(
 
 def test_files_are_numbered_and_say_their_phase() -> None:
     """Gaps, repeats and missing phase lines are found when the files are loaded."""
-    numbers = [m.number for m in load_migrations()]
-    assert numbers == list(range(1, len(numbers) + 1))
+    for room in ROOMS:
+        numbers = [m.number for m in load_migrations((room,))]
+        assert numbers == list(range(1, len(numbers) + 1))
     assert {m.phase for m in load_migrations()} <= {"pre", "post"}

@@ -77,8 +77,10 @@ export interface Board {
   };
   step: "day" | "month";
   sliced: boolean;
+  catching_up: boolean;
   /** [weekday, Monday first][local hour] */
   heat: { n: number; within: number }[][];
+  villages: { code: string; name: string; share: Share; p90_s: number | null }[];
   posts: Group[];
   agencies: Group[];
   units: {
@@ -123,6 +125,15 @@ export function period(span: Span, now_ms: number, utc_offset_h: number, from = 
   }
   const days = { today: 0, "7d": 6, "30d": 29, "365d": 364, own: 6 }[span];
   return [iso(midnight - days * day), iso(midnight + day)];
+}
+
+/** Offers a table as a file. */
+export function save(name: string, text: string): void {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+  link.download = `siaga112-${name}.csv`;
+  link.click();
+  URL.revokeObjectURL(link.href);
 }
 
 /** A table as CSV (RFC 4180), for a manager's own spreadsheet. Pure. */

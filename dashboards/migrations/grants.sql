@@ -1,0 +1,2 @@
+-- The server's own rights on what managers keep; readers have none: a view's addressees are people.
+GRANT SELECT, INSERT, UPDATE, DELETE ON scenario, board_view TO siaga_app;

@@ -1,0 +1,3 @@
+DELETE FROM scenario
+WHERE region = $1 AND id = $2
+RETURNING id;

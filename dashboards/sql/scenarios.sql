@@ -1,0 +1,5 @@
+SELECT kept
+FROM scenario
+WHERE region = $1
+ORDER BY made_at DESC
+LIMIT $2;
