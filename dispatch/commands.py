@@ -42,7 +42,8 @@ class PresentCall(Command, frozen=True, tag="present_call"):
 
 
 class AnswerReport(Command, frozen=True, tag="answer_report"):
-    """A call taker picks up a ringing call, or calls an abandoned one back."""
+    """A call taker picks up a ringing call, calls an abandoned one back, or takes a call over whose claim has run out. A
+    supervisor takes over at any time."""
 
     report_id: Id
 
@@ -119,6 +120,7 @@ class MergeIncident(Command, frozen=True, tag="merge_incident"):
 
     incident_id: Id
     into: Id
+    version: int | None = None
 
 
 class UnmergeIncident(Command, frozen=True, tag="unmerge_incident"):
@@ -128,11 +130,13 @@ class UnmergeIncident(Command, frozen=True, tag="unmerge_incident"):
 class CancelIncident(Command, frozen=True, tag="cancel_incident"):
     incident_id: Id
     reason: Reason
+    version: int | None = None
 
 
 class CloseIncident(Command, frozen=True, tag="close_incident"):
     incident_id: Id
     outcome: Reason
+    version: int | None = None
 
 
 class ReopenIncident(Command, frozen=True, tag="reopen_incident"):
@@ -164,6 +168,7 @@ class RaiseAlarm(Command, frozen=True, tag="raise_alarm"):
 
     incident_id: Id
     reason: Reason
+    version: int | None = None
 
 
 class AnswerTriage(Command, frozen=True, tag="answer_triage"):
@@ -176,6 +181,7 @@ class ConfirmPlan(Command, frozen=True, tag="confirm_plan"):
     """The dispatcher's yes to a plan in `confirm` mode."""
 
     incident_id: Id
+    version: int | None = None
 
 
 # --- sending

@@ -109,6 +109,7 @@ def relocate_incident(engine: Engine, c: co.RelocateIncident, at: datetime, acto
 
 def merge_incident(engine: Engine, c: co.MergeIncident, at: datetime, actor: Actor) -> list[ev.AnyEvent]:
     gone = engine.find_open_incident(c.incident_id)
+    check_version(gone, c.version)
     into = engine.find_open_incident(c.into, "into")
     if gone is into:
         raise Rejected("merge_with_itself", "into")
@@ -185,6 +186,7 @@ def unmerge_incident(engine: Engine, c: co.UnmergeIncident, at: datetime, actor:
 
 def cancel_incident(engine: Engine, c: co.CancelIncident, at: datetime, actor: Actor) -> list[ev.AnyEvent]:
     incident = engine.find_open_incident(c.incident_id)
+    check_version(incident, c.version)
     transitions.require(transitions.INCIDENT, incident.state, IncidentState.CANCELLED, "incident_id")
     return [
         *end_coming(engine, incident, "kejadian dibatalkan"),
@@ -194,6 +196,7 @@ def cancel_incident(engine: Engine, c: co.CancelIncident, at: datetime, actor: A
 
 def close_incident(engine: Engine, c: co.CloseIncident, at: datetime, actor: Actor) -> list[ev.AnyEvent]:
     incident = engine.find_open_incident(c.incident_id)
+    check_version(incident, c.version)
     transitions.require(transitions.INCIDENT, incident.state, IncidentState.CLOSED, "incident_id")
     working = [a.unit_id for a in engine.state.active_of(incident) if a.state not in COMING_STATES]
     if working:
@@ -254,6 +257,7 @@ def correct_clock(engine: Engine, c: co.CorrectClock, at: datetime, actor: Actor
 
 def raise_alarm(engine: Engine, c: co.RaiseAlarm, at: datetime, actor: Actor) -> list[ev.AnyEvent]:
     incident = engine.find_open_incident(c.incident_id)
+    check_version(incident, c.version)
     level = incident.alarm_level + 1
     adds = plans.alarm_adds(engine.plan(incident.plan), level)
     if adds is None:
@@ -282,6 +286,7 @@ def confirm_plan(engine: Engine, c: co.ConfirmPlan, at: datetime, actor: Actor) 
     incident = engine.find_open_incident(c.incident_id)
     if incident.confirmed:
         return []
+    check_version(incident, c.version)
     return [ev.PlanConfirmed(incident_id=incident.incident_id)]
 
 

@@ -69,8 +69,14 @@ def present_call(engine: Engine, c: co.PresentCall, at: datetime, actor: Actor) 
 
 def answer_report(engine: Engine, c: co.AnswerReport, at: datetime, actor: Actor) -> list[ev.AnyEvent]:
     report = find_report(engine, c.report_id)
-    if report.state is ReportState.ANSWERED and report.answered_by == actor.name:
-        return []
+    if report.state is ReportState.ANSWERED:
+        if report.answered_by == actor.name:
+            return []
+        since = engine.state.claimed_at.get(report.report_id) or report.answered_at or at
+        until = since + timedelta(seconds=engine.region.limits.answer_claim_s)
+        if actor.role != "supervisor" and at < until:
+            raise Rejected("claimed", "report_id", by=report.answered_by, until=until)
+        return [ev.ReportAnswered(report_id=c.report_id)]
     transitions.require(transitions.REPORT, report.state, ReportState.ANSWERED, "report_id")
     return [ev.ReportAnswered(report_id=c.report_id)]
 

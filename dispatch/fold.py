@@ -89,6 +89,9 @@ class State:
         """What each short incident's last `plan_short` named; said again only when it changes."""
         self.active_ids: dict[str, None] = {}
         self.abandoned_by_phone: dict[str, str] = {}
+        self.claimed_at: dict[str, datetime] = {}
+        """When an answered report was last taken over. Not in the snapshot: after a restart its first answer counts, so a
+        claim can only run out sooner."""
         self.report_of_call: dict[str, str] = {}
         self.restrictions: dict[str, Restriction] = {}
         self.restriction_count = 0
@@ -246,6 +249,7 @@ class State:
                 self.assignments.pop(assignment_id, None)
             for report_id in incident.report_ids:
                 report = self.reports.pop(report_id, None)
+                self.claimed_at.pop(report_id, None)
                 if report is not None and report.call_id is not None:
                     self.report_of_call.pop(report.call_id, None)
         if kept_from:
@@ -255,6 +259,7 @@ class State:
             del self.reports[report.report_id]
             if report.call_id is not None:
                 self.report_of_call.pop(report.call_id, None)
+            self.claimed_at.pop(report.report_id, None)
             if report.caller.phone and self.abandoned_by_phone.get(report.caller.phone) == report.report_id:
                 del self.abandoned_by_phone[report.caller.phone]
 

@@ -51,6 +51,7 @@ def _report_answered(s: State, e: ev.ReportAnswered, entry: ev.Entry) -> None:
     r.state = ReportState.ANSWERED
     r.answered_at = r.answered_at or entry.at
     r.answered_by = entry.actor.name
+    s.claimed_at[e.report_id] = entry.at
     if r.caller.phone:
         s.abandoned_by_phone.pop(r.caller.phone, None)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from dispatch.doubt import CALLS_MAX, EarlierCall
 from dispatch.events import KINDS, Entry
 from dispatch.journal_pg import PostgresJournal, entry_of
 from dispatch.model import Place
@@ -117,6 +118,11 @@ class History:
             limit,
         )
         return [PastCaller(**row) for row in map(dict, rows)]
+
+    async def earlier_calls(self, report_id: str, since: datetime) -> list[EarlierCall]:
+        """What became of other calls from the same number, newest first."""
+        rows = await self.lines.fetch(SQL["earlier_calls"], self.lines.region, report_id, since, CALLS_MAX)
+        return [EarlierCall(**row) for row in map(dict, rows)]
 
     async def past(self, incident_id: str) -> Past | None:
         """An incident of any age with its reports and assignments; None when there never was one."""

@@ -217,6 +217,9 @@ class Limits(msgspec.Struct, frozen=True):
     ack_alerts_max: int = 2  # alerted twice, then the next unit goes
     retry_s: float = 15.0  # how often an unfilled plan is tried again
     answer_due_s: float = 10.0  # NFPA 1225: 90 % answered within 10 s
+    answer_claim_s: float = (
+        180.0  # an answered call nobody has written up in three minutes may be taken over by a colleague
+    )
     hourly_traffic: bool = False
     """Whether travel times follow the hour of the day (`geo/traffic.py`); off where a city model's times are flat."""
     risk_check_s: float | None = 15.0

@@ -10,6 +10,7 @@ import msgspec
 from aiohttp import WSMsgType, web
 
 from dispatch import metrics
+from dispatch.api.edge import SESSION_COOKIE
 from dispatch.api.routes import DESK, READERS, Call, Route
 from dispatch.publish import Message, Subscriber
 
@@ -18,6 +19,9 @@ HEARTBEAT_S = 5.0
 PING_S = 20.0
 INCOMING_MAX = 4096
 """A presence message is under 200 bytes."""
+CLOSE_SIGNED_OUT = 4401
+"""Sent when the session has ended, the account was disabled or its role changed: nobody watches the city on old rights."""
+SESSION_CHECK_S = 5.0
 CLOSE_TOO_SLOW = 4008
 """Sent when a reader fell behind; it reconnects with `after` and loses nothing."""
 
@@ -54,8 +58,10 @@ async def stream(call: Call) -> web.StreamResponse:
             await socket.send_str(text.decode())
         async with asyncio.TaskGroup() as tasks:
             sender = tasks.create_task(_send(socket, subscriber, sent_seq, services))
+            watcher = tasks.create_task(_watch_session(socket, call))
             await _receive(socket, call, seat)
             sender.cancel()
+            watcher.cancel()
     except* (ConnectionError, RuntimeError):
         pass  # the reader has gone; it will resume by `after`
     finally:
@@ -82,6 +88,15 @@ async def _send(socket: web.WebSocketResponse, subscriber: Subscriber, sent_seq:
         else:
             await socket.send_str(item.decode())
     await socket.close(code=CLOSE_TOO_SLOW, message=b"too slow, resume")
+
+
+async def _watch_session(socket: web.WebSocketResponse, call: Call) -> None:
+    token = call.request.cookies.get(SESSION_COOKIE, "")
+    while True:
+        await asyncio.sleep(SESSION_CHECK_S)
+        if await call.services.accounts.session(token) is None:
+            await socket.close(code=CLOSE_SIGNED_OUT, message=b"signed out")
+            return
 
 
 async def _receive(socket: web.WebSocketResponse, call: Call, seat: str) -> None:

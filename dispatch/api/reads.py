@@ -10,6 +10,7 @@ from aiohttp import web
 
 from dispatch.api.problems import Problem
 from dispatch.api.routes import DESK, READERS, STAFF, Call, Route, json
+from dispatch.doubt import LOOKED_BACK, Doubt, weigh
 from dispatch.model import OPEN_STATES, Caller
 from dispatch.publish import entry_row, position_row, report_row
 
@@ -106,6 +107,16 @@ async def caller(call: Call) -> web.StreamResponse:
     return json(report.caller)
 
 
+async def doubt(call: Call) -> web.StreamResponse:
+    """What the number's record says about a call that is being answered: counts only, so nothing personal is read."""
+    services, report_id = call.services, call.path("report_id")
+    if report_id not in services.live.hub.state.reports:
+        raise Problem("unknown_report", "report_id")
+    now = services.clock.now()
+    earlier = await services.history.earlier_calls(report_id, now - LOOKED_BACK) if services.history else []
+    return json(weigh(earlier, now))
+
+
 def region_facts(call: Call) -> dict[str, Any]:
     """What a screen needs to draw names: no personal data, no policy."""
     region = call.services.region
@@ -180,6 +191,16 @@ ROUTES = [
         query=PurposeQuery,
         answer=Caller,
         statuses=(404,),
+        tag="reads",
+    ),
+    Route(
+        "GET",
+        "/api/v1/reports/{report_id}/doubt",
+        doubt,
+        "Whether the number's record speaks for a prank or a silent call. Approximate; blocks nothing.",
+        roles=DESK,
+        answer=Doubt,
+        statuses=(404, 503),
         tag="reads",
     ),
     Route(

@@ -12,6 +12,7 @@ from msgspec import inspect
 
 from dispatch import account_rows
 from dispatch.database import connect
+from dispatch.doubt import EarlierCall
 from dispatch.events import Entry, IncidentNoted
 from dispatch.history import PastCaller, PastIncident
 from dispatch.journal import Answer, Batch, Rows
@@ -45,6 +46,7 @@ ROWS: dict[str, type[Any]] = {
     "log_book": Line,
     "find_incidents": PastIncident,
     "find_callers": PastCaller,
+    "earlier_calls": EarlierCall,
     "read_lines_about": Line,
     "load_accounts": account_rows.Account,
     "load_sessions": account_rows.Session,
