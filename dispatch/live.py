@@ -263,9 +263,9 @@ class Live:
         # The caller may hang up; what it asked for still happens and its answer is kept under its key.
         return await asyncio.shield(job.future)
 
-    async def give_again(self, told: Told) -> None:
-        """A command acknowledged by an earlier leader whose lines were lost to a take-over. A refusal now is final and
-        logged. Raises NotLeading.
+    async def give_again(self, told: Told) -> dict[str, str]:
+        """A command acknowledged by an earlier leader whose lines were lost to a take-over: what its ids are called now. A
+        refusal now is final and logged. Raises NotLeading.
         """
         command = with_new_ids(told.command, self._renamed)
         try:
@@ -273,11 +273,12 @@ class Live:
         except Rejected as refusal:
             if refusal.code != "unknown_report" or not isinstance(command, co.SubmitReport):
                 log.error("command given again was refused code=%s key=%s", refusal.code, told.key)
-                return
+                return {}
             # The call it completes is not known here (any more): then it is a report of its own, never none.
             answer = await self._once_more(told, msgspec.structs.replace(command, report_id=None))
-        if told.outcome:
-            self._renamed.update(new_ids(told.outcome, answer))
+        renamed = new_ids(told.outcome, answer) if told.outcome else {}
+        self._renamed.update(renamed)
+        return renamed
 
     async def _once_more(self, told: Told, command: co.AnyCommand) -> bytes:
         return await self.submit(command, told.actor, key=told.key, body_hash=told.body_hash)

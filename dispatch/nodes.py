@@ -80,7 +80,11 @@ class Election(Protocol):
 
     async def find_orphans(self) -> list[tuple[int, Told]]: ...
 
-    async def drop_orphan(self, number: int) -> None: ...
+    async def drop_orphan(self, number: int, renumbered: dict[str, str]) -> None:
+        """It has been decided anew. `renumbered`: ids of its first answer -> what the same is called now; kept for links."""
+
+    async def renumbered(self, report_id: str) -> str | None:
+        """What a report is called that was acknowledged under this id by a lost leader. Raises JournalUnavailable."""
 
     async def close(self) -> None: ...
 
@@ -146,9 +150,16 @@ class PostgresElection:
             return []
         return [(row["id"], msgspec.msgpack.decode(row["told"], type=Told)) for row in rows]
 
-    async def drop_orphan(self, number: int) -> None:
+    async def drop_orphan(self, number: int, renumbered: dict[str, str]) -> None:
         with contextlib.suppress(*PASSING_ERRORS):
-            await self.pool.execute(SQL["drop_orphan"], number)
+            await self.pool.execute(SQL["drop_orphan"], number, list(renumbered), list(renumbered.values()))
+
+    async def renumbered(self, report_id: str) -> str | None:
+        try:
+            found: str | None = await self.pool.fetchval(SQL["renumbered"], self.region, report_id)
+        except PASSING_ERRORS as error:
+            raise JournalUnavailable(f"renumbered: {type(error).__name__}") from error
+        return found
 
     async def close(self) -> None:
         await self._lock.close()
@@ -297,7 +308,7 @@ class Node:
                 if number in failed:
                     continue
                 try:
-                    await self.live.give_again(told)
+                    renumbered = await self.live.give_again(told)
                 except NotLeading:
                     break  # it stays where it is until somebody can write it
                 except Exception:
@@ -306,5 +317,5 @@ class Node:
                         "an acknowledged command cannot be decided anew; it stays in table orphan id=%d", number
                     )
                     continue
-                await self.election.drop_orphan(number)
+                await self.election.drop_orphan(number, renumbered)
             await asyncio.sleep(ORPHANS_EVERY_S)

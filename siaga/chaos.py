@@ -56,6 +56,8 @@ SETTINGS = {
     "wal_sender_timeout": "3s",
 }
 MINUTES_MAX = 14.0
+LINKS_TRIED_EVERY = 20
+"""Of the reporters' links, those that are opened at the end; all of them would meet the limit of their addresses."""
 KINDS_SHOWN = 12
 MARK = "<!-- measured by `siaga chaos` -->"
 REPORT = Path(__file__).resolve().parents[1] / "docs" / "reliability.md"
@@ -192,6 +194,7 @@ async def drill(folder: Path, rounds: int, seed: int, only: str = "") -> Done:
                 findings = await audit(d.pair.dsn(), pool, region, d.load.acked)
             finally:
                 await pool.close()
+            findings.wrong += await d.load.dead_links([*findings.redecided, *d.load.acked[::LINKS_TRIED_EVERY]])
             logs = [server.log for server in d.pair.servers]
             logs += [cluster.log_file for cluster in (d.databases.primary, d.databases.standby)]
             findings.wrong += what_logs_tell(logs, d.load.acked)
@@ -225,7 +228,7 @@ def table(done: Done) -> str:
             "",
             f"Audit: {findings.acknowledged:,} acknowledged reports. **Lost {findings.lost}, double {findings.double}.** "
             f"{findings.served:,} were sent a unit, {findings.explained:,} were open with the reason and the next try on "
-            f"record; {findings.redecided_ids:,} got another number because a take-over decided them anew. "
+            f"record; {len(findings.redecided):,} got another number because a take-over decided them anew, and their links still open. "
             f"{findings.lines:,} journal lines without a gap, {findings.table_rows:,} table rows equal to a rebuild, no unit "
             "with two jobs, no first ring moved, no caller's name, number or words in any log. "
             f"Wrong: {'; '.join(findings.wrong[:10]) or 'nothing'}.",

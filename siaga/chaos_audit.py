@@ -29,7 +29,7 @@ class Findings(msgspec.Struct):
 
     acknowledged: int = 0
     lines: int = 0
-    redecided_ids: int = 0
+    redecided: list[Acked] = []
     """Reports whose id changed because the acknowledging node's lines lost their place to a take-over."""
     lost: int = 0
     double: int = 0
@@ -121,7 +121,8 @@ def _one(found: Findings, report: Acked, reports: dict[str, ev.Entry], state: St
         return
     if entry.event.description != words_of(report.key):
         found.wrong.append(f"report {report.report_id} has another's words")
-    found.redecided_ids += entry.event.report_id != report.report_id
+    if entry.event.report_id != report.report_id:
+        found.redecided.append(report)
     kept = state.reports.get(entry.event.report_id)
     if kept is None:
         found.wrong.append(f"report {entry.event.report_id} is not in the state")

@@ -9,7 +9,7 @@ import random
 import time
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -38,6 +38,8 @@ class Acked(msgspec.Struct):
 
     key: str
     report_id: str
+    link: str
+    """Where the reporter looks what comes of it."""
     sent_at: datetime
     acked_at: datetime
 
@@ -132,7 +134,7 @@ class Load:
             while True:
                 answer = await self._post(target, "/api/v1/reports", body, {"Idempotency-Key": key})
                 if answer is not None:
-                    acked = Acked(key, answer["report_id"], sent_at, datetime.now(UTC))
+                    acked = Acked(key, answer["report_id"], answer["status_url"], sent_at, datetime.now(UTC))
                     self.acked.append(acked)
                     return acked
                 target = next(u for u in self.urls if u != target)
@@ -156,6 +158,17 @@ class Load:
         found: dict[str, Any] = msgspec.json.decode(raw)
         return found
 
+    async def dead_links(self, reports: Iterable[Acked]) -> list[str]:
+        """What is wrong with the reporters' own pages, asked of every server."""
+        wrong = []
+        for report in reports:
+            for url in self.urls:
+                path = "/api/v1/reports/status/" + report.link.rpartition("/")[2]
+                async with self._session().get(url + path) as answer:
+                    if answer.status != 200:
+                        wrong.append(f"the link given for {report.report_id} answers {answer.status}")
+        return wrong
+
     async def recovery_s(self, dead: str | None = None) -> float:
         """Seconds from now until a report that was first sent after now is acknowledged, trying both servers as people do."""
         began_s = time.perf_counter()
@@ -170,7 +183,9 @@ class Load:
                     async with session.post(target + "/api/v1/reports", json=body, headers=headers) as answer:
                         if answer.status == 201:
                             found = msgspec.json.decode(await answer.read())
-                            self.acked.append(Acked(key, found["report_id"], sent_at, datetime.now(UTC)))
+                            self.acked.append(
+                                Acked(key, found["report_id"], found["status_url"], sent_at, datetime.now(UTC))
+                            )
                             return time.perf_counter() - began_s
                 except (aiohttp.ClientError, TimeoutError, OSError):
                     pass

@@ -58,8 +58,9 @@ async def _demo(var: Path, dsn: str, pack: Path, host: str, port: int, city: boo
         keys = write_keys(server, var)
         if city:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "siaga.cli", "city", "--keys", str(keys), "--region", str(pack),
+                sys.executable, "-m", "siaga.cli", "city", "--keys", str(keys), "--region", str(pack), "--leashed",
                 start_new_session=True,
+                stdin=asyncio.subprocess.PIPE,  # ends with us, however we end, and the city with it
             )  # fmt: skip
             stack.push_async_callback(_stop_city, process)
         _greet(server)

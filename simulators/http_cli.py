@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 from collections.abc import Coroutine
 from pathlib import Path
@@ -19,8 +20,10 @@ bench = typer.Typer(help="Ukur kecepatan di mesin ini / measure speed on this ma
 Var = Annotated[Path, typer.Option("--var", envvar="SIAGA_VAR", help="Folder data instalasi / where state is kept")]
 
 
-def until_signal(work: Coroutine[Any, Any, None]) -> None:
-    """Run until done, Ctrl-C or SIGTERM; then cancel and let everything end in order."""
+def until_signal(work: Coroutine[Any, Any, None], *, leashed: bool = False) -> None:
+    """Run until done, Ctrl-C or SIGTERM; then cancel and let everything end in order. `leashed`: also until standard input
+    ends, as it does when whoever started us is killed and can say nothing any more.
+    """
     import uvloop
 
     async def main() -> None:
@@ -28,6 +31,8 @@ def until_signal(work: Coroutine[Any, Any, None]) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, task.cancel)
+        if leashed:
+            loop.add_reader(0, lambda: os.read(0, 4096) or task.cancel())
         with contextlib.suppress(asyncio.CancelledError):
             await task
 
@@ -46,6 +51,7 @@ def city(
     ),
     speed: Annotated[float, typer.Option(min=0.1, help="Waktu di lokasi dibagi ini / scene times divided by")] = SPEED,
     patience: Annotated[float, typer.Option(min=1.0, help="Detik sebelum bot menyetujui / before the bot acts")] = 20.0,
+    leashed: Annotated[bool, typer.Option(hidden=True, help="Berakhir bila stdin berakhir / end with stdin")] = False,
 ) -> None:
     """Kota simulasi: pelapor, penelepon dan awak sebagai klien sungguhan. / The simulated city, as real clients."""
     from dispatch.pack import load
@@ -65,7 +71,8 @@ def city(
             report_every_s=every,
             patience_s=patience,
             snap=snap,
-        )
+        ),
+        leashed=leashed,
     )
 
 

@@ -13,7 +13,7 @@ from dispatch.api import links
 from dispatch.api.commands import idempotency_key
 from dispatch.api.problems import Problem
 from dispatch.api.routes import Call, Route, json
-from dispatch.live import Outcome
+from dispatch.live import NotLeading, Outcome
 from dispatch.model import (
     ACTIVE_ASSIGNMENT_STATES,
     Actor,
@@ -121,7 +121,13 @@ async def status(call: Call) -> web.StreamResponse:
     """Where help is, for the person holding the link."""
     services = call.services
     report_id = links.read(services.secret, call.path("token"), services.clock.now())
+    if report_id is None:
+        raise Problem("unknown_report", "token")
     state = services.live.hub.state
+    if report_id not in state.reports:
+        if not services.live.leading:
+            raise NotLeading  # the leader may hold it in its spool
+        report_id = await services.node.election.renumbered(report_id)
     found = state.reports.get(report_id) if report_id is not None else None
     if found is None:
         raise Problem("unknown_report", "token")
@@ -192,7 +198,7 @@ ROUTES = [
         status,
         "What happens with my report.",
         answer=ReportStatus,
-        statuses=(404,),
+        statuses=(404, 503),
         tag="public",
         limit="public_read",
     ),

@@ -13,6 +13,7 @@ from dispatch import commands as co
 from dispatch.api.commands import idempotency_key
 from dispatch.api.problems import Problem
 from dispatch.api.routes import CREW, DESK, Call, Route, json, read_bytes
+from dispatch.live import NotLeading
 from dispatch.model import Rejected
 from dispatch.photos import BYTES_MAX, PHOTOS_PER_INCIDENT_MAX, TYPES, Photos, clean
 
@@ -74,7 +75,12 @@ async def hand_in(call: Call) -> web.StreamResponse:
 
 
 async def show(call: Call) -> web.StreamResponse:
-    body = await asyncio.to_thread(_store(call).read, call.path("incident_id"), call.path("photo_id"))
+    try:
+        body = await asyncio.to_thread(_store(call).read, call.path("incident_id"), call.path("photo_id"))
+    except Rejected:
+        if not call.services.live.leading:
+            raise NotLeading from None  # the leader has what was handed in there
+        raise
     return web.Response(body=body, content_type="image/jpeg", headers={"Cache-Control": "private, no-store"})
 
 

@@ -17,6 +17,7 @@ from dispatch.api.job import Destination, Feed, feed_of, roads_of, waiting_for
 from dispatch.api.problems import Problem
 from dispatch.api.routes import CREW, Call, Route, json
 from dispatch.api.services import Services
+from dispatch.live import NotLeading
 from dispatch.model import Place, Position
 from dispatch.publish import Subscriber
 from dispatch.region import Post
@@ -210,6 +211,8 @@ async def hospitals(call: Call) -> web.StreamResponse:
 async def fixes(call: Call) -> web.StreamResponse:
     """Positions, single or batched after a tunnel. Flagged ones are not believed; the answer says why."""
     services, unit_id = call.services, call.who.name
+    if not services.live.leading:
+        raise NotLeading  # handed on whole: kept here as well, every fix would be in the history twice
     hub = services.live.hub
     if unit_id not in hub.state.units:
         raise Problem("unknown_unit", "unit_id")

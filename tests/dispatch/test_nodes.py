@@ -190,6 +190,7 @@ async def test_a_leader_cut_off_for_good_is_replaced_and_its_reports_are_decided
     assert await town.pair.leader() is town.pair.other(leader)
     for acked in (*accepted, meanwhile):
         assert len(await town.lines_of(acked.key)) == 1
+    assert await town.load.dead_links(accepted) == [], "who was given a number that is gone still holds its link"
     await town.nothing_is_wrong()
 
 

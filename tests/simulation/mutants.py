@@ -10,7 +10,7 @@ import functools
 import random
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import msgspec
@@ -271,13 +271,23 @@ def repeats_what_it_refused() -> Any:
 def forgets_the_new_names() -> Any:
     """Commands decided anew still speak of the numbers a lost leader gave."""
 
-    async def unknowing(self: Live, told: Any) -> None:
-        try:
+    async def unknowing(self: Live, told: Any) -> dict[str, str]:
+        with suppress(Rejected):
             await self._once_more(told, told.command)
-        except Rejected:
-            return
+        return {}
 
     return swapped(Live, "give_again", unknowing)
+
+
+def forgets_who_holds_a_link() -> Any:
+    """A report decided anew under another number is not found by the link its reporter was given."""
+    give_again = Live.give_again
+
+    async def unkept(self: Live, told: Any) -> dict[str, str]:
+        await give_again(self, told)
+        return {}
+
+    return swapped(Live, "give_again", unkept)
 
 
 MUTANTS: tuple[Callable[[], Any], ...] = (
@@ -298,4 +308,5 @@ MUTANTS: tuple[Callable[[], Any], ...] = (
     gives_two_commands_one_name,
     repeats_what_it_refused,
     forgets_the_new_names,
+    forgets_who_holds_a_link,
 )

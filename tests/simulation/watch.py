@@ -298,6 +298,8 @@ class Watch(logging.Handler):
                 self.fail(f"acknowledged report under key {key} is lost")
             elif found != report_id and key not in self.redecided:
                 self.fail(f"report under key {key} was acknowledged as {report_id} and journaled as {found}")
+            elif report_id is not None and self._opened_by(report_id) != found:
+                self.fail(f"the link given for {report_id} opens {self._opened_by(report_id)}, its report is {found}")
             elif found in self.truth.reports:
                 self._report_served(found)
         for text in self.acked_notes:
@@ -307,6 +309,13 @@ class Watch(logging.Handler):
             self.same_as_truth(host)
             if host.live is None or host.live.hub.state.seq != self.truth.seq:
                 self.fail(f"{host.name} has not caught up")
+
+    def _opened_by(self, report_id: str) -> str | None:
+        """The report that a caller's link with this id shows, as `intake.status` finds it."""
+        assert self.world is not None
+        if report_id in self.truth.reports:
+            return report_id
+        return self.world.database.tables.renumbered.get(report_id)
 
     def _report_served(self, report_id: str) -> None:
         report = self.truth.reports[report_id]

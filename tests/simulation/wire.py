@@ -60,6 +60,7 @@ class Tables:
         self.snapshots: list[tuple[int, datetime, bytes]] = []
         self.orphans: dict[int, bytes] = {}
         self.orphans_ever = 0
+        self.renumbered: dict[str, str] = {}
         self.leader: tuple[str, str, float] | None = None
         self.lock: object | None = None
 
@@ -337,11 +338,18 @@ class SimElection:
             return []
         return [(number, msgspec.msgpack.decode(told, type=Told)) for number, told in found]
 
-    async def drop_orphan(self, number: int) -> None:
-        try:
-            await self._ask(lambda: self.database.tables.orphans.pop(number, None))
-        except JournalUnavailable:
-            return
+    async def drop_orphan(self, number: int, renumbered: dict[str, str]) -> None:
+        tables = self.database.tables
+
+        def work() -> None:
+            if tables.orphans.pop(number, None) is not None:
+                tables.renumbered |= {was: now for was, now in renumbered.items() if was not in tables.renumbered}
+
+        with contextlib.suppress(JournalUnavailable):
+            await self._ask(work)
+
+    async def renumbered(self, report_id: str) -> str | None:
+        return await self._ask(lambda: self.database.tables.renumbered.get(report_id))
 
     async def close(self) -> None:
         mine, self._connection = self._connection, None
