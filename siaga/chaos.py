@@ -55,7 +55,7 @@ SETTINGS = {
     "wal_receiver_timeout": "3s",
     "wal_sender_timeout": "3s",
 }
-MINUTES_MAX = 14.0
+MINUTES_MAX = 12.5
 LINKS_TRIED_EVERY = 20
 """Of the reporters' links, those that are opened at the end; all of them would meet the limit of their addresses."""
 KINDS_SHOWN = 12

@@ -46,6 +46,10 @@ Pack = Annotated[Path, typer.Option("--region", envvar="SIAGA_REGION", help="Fol
 Host = Annotated[str, typer.Option(help="Alamat untuk mendengarkan / address to listen on")]
 Port = Annotated[int, typer.Option(min=0, max=65535)]
 
+DATABASE_AWAY = 75
+"""Exit status of a node that found no database at its start: EX_TEMPFAIL of sysexits(3), try again."""
+DATABASE_AWAY = 75
+"""Exit status of a node that found no database when it started: EX_TEMPFAIL of sysexits(3), try again."""
 DEFAULT_PACK = Path(__file__).resolve().parents[1] / "regions" / "surabaya"
 
 
@@ -84,10 +88,22 @@ def serve(
     public_url: Annotated[
         str, typer.Option(envvar="SIAGA_PUBLIC_URL", help="Alamat bagi server lain / where other nodes reach this one")
     ] = "",
+    tls_cert: Annotated[
+        Path | None, typer.Option(envvar="SIAGA_TLS_CERT", help="Sertifikat, PEM / certificate chain")
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(envvar="SIAGA_TLS_KEY", help="Kunci privatnya, PEM / its private key")
+    ] = None,
+    proxies: Annotated[
+        str, typer.Option(envvar="SIAGA_PROXIES", help="Jaringan proksi kita / our own proxies, 10.0.0.5/32,...")
+    ] = "",
+    control_room: Annotated[
+        str, typer.Option(envvar="SIAGA_CONTROL_ROOM", help="Jaringan ruang kendali / the control room's networks")
+    ] = "",
 ) -> None:
     """Layanan sungguhan: tanpa akun demo. / Production: no demo accounts."""
     from dispatch.accounts import DemoCredentials
-    from siaga.serve import Config, Server, push_settings, serve_until
+    from siaga.serve import Config, DatabaseAway, Server, push_settings, serve_until
 
     set_up_logging()
     push = push_settings()
@@ -101,14 +117,26 @@ def serve(
         async def ready(server: Server) -> None:
             typer.echo(f"Siaga 112 melayani di {server.url}")
 
-        await serve_until(
-            Config(dsn=database_url, var=var, host=host, port=port, pack=region, public_url=public_url, push=push),
-            stop,
-            ready,
+        config = Config(
+            dsn=database_url,
+            var=var,
+            host=host,
+            port=port,
+            pack=region,
+            public_url=public_url,
+            tls_certificate=tls_cert,
+            tls_key=tls_key,
+            proxies=_networks(proxies),
+            control_room=_networks(control_room),
+            push=push,
         )
+        await serve_until(config, stop, ready)
 
     try:
         _run(main())
+    except DatabaseAway as error:
+        typer.echo(f"Basis data tidak terjangkau / the database cannot be reached: {error}", err=True)
+        sys.exit(DATABASE_AWAY)
     except DemoCredentials as found:
         typer.echo(f"Ditolak: akun atau kunci demo masih ada: {found}", err=True)
         sys.exit(2)
@@ -144,6 +172,10 @@ def create_admin(
         typer.echo(f"Ditolak / refused: {refusal}", err=True)
         sys.exit(2)
     typer.echo(f"Administrator {username} dibuat / created")
+
+
+def _networks(text: str) -> list[str]:
+    return text.replace(",", " ").split()
 
 
 def _run(main: object) -> None:

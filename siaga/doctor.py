@@ -39,6 +39,7 @@ from dispatch.projections import check_journal, regions
 from dispatch.statements import SQL
 from siaga.backup import SLOT, list_backups, read_record
 from siaga.database_commands import DEFAULT_VAR, DSN, VAR, database_of
+from siaga.serve import secret_digest, secret_path
 
 VERSION_MIN = 15
 CLOCK_OFF_MAX_S = 0.5
@@ -295,6 +296,32 @@ async def check_fixes(owner: asyncpg.Connection) -> Finding:
     return Finding(name, State.OK, "every fix lies in its day")
 
 
+async def check_nodes(owner: asyncpg.Connection, ours: bytes | None) -> Finding:
+    """Which servers said within two hours that they serve, whether they have one secret and run one release. `ours`: the digest of
+    the secret this machine has, None when it has none.
+    """
+    name = "server / nodes"
+    rows = await owner.fetch(
+        "SELECT name, release, secret_digest FROM node WHERE seen_at > clock_timestamp() - interval '2 hours' ORDER BY name"
+    )
+    names = ", ".join(row["name"] for row in rows) or "none"
+    digests = {bytes(row["secret_digest"]) for row in rows}
+    if len(digests | ({ours} if ours is not None and rows else set())) > 1:
+        advice = "give every node the same SIAGA_SECRET_FILE and restart them: callers' links and forwarding need it"
+        return Finding(name, State.BAD, f"{names}: not the same secret", advice)
+    if len(rows) < 2:
+        return Finding(name, State.WARN, names, "start a second server: the next failure would be an outage")
+    if len({row["release"] for row in rows}) > 1:
+        return Finding(name, State.WARN, f"{names}: more than one release", "finish the upgrade (docs/runbook.md)")
+    return Finding(name, State.OK, f"{names}: one secret, one release")
+
+
+def our_digest(var: Path) -> bytes | None:
+    """Of the secret a server here would use; None when there is none yet. Never makes one."""
+    path = secret_path(var)
+    return secret_digest(path.read_bytes()) if path.exists() else None
+
+
 DATABASE_CHECKS: tuple[Check, ...] = (
     check_version,
     check_durable,
@@ -352,6 +379,8 @@ async def examine(
             except asyncpg.InsufficientPrivilegeError as error:
                 findings.append(Finding(check.__name__, State.WARN, str(error), "ask with the schema's owner"))
         if not demo:
+            with contextlib.suppress(asyncpg.UndefinedTableError):
+                findings.append(await check_nodes(owner, our_digest(var)))
             with contextlib.suppress(asyncpg.UndefinedTableError):  # then the schema check has said so
                 findings.append(await check_demo(dsn))
     finally:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hmac
+import ipaddress
 import logging
 import os
 import secrets
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from hashlib import sha256
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Self
 
+import asyncpg
 import msgspec
 from aiohttp import web
 
@@ -24,7 +29,7 @@ from dispatch.api.services import Services
 from dispatch.app import make_app
 from dispatch.classify import Classifier
 from dispatch.clock import Clock, SystemClock
-from dispatch.database import APP_ROLE, connect, create_pool
+from dispatch.database import APP_ROLE, PASSING_ERRORS, connect, create_pool
 from dispatch.history import History
 from dispatch.housekeeping import keep_house
 from dispatch.journal_pg import PostgresJournal
@@ -41,9 +46,12 @@ from dispatch.pusher import Settings as PushSettings
 from dispatch.region import Region
 from dispatch.roles import Role
 from dispatch.spool import FileDisk, SpoolingJournal
+from dispatch.statements import SQL
+from dispatch.throttle import SignInThrottle
 from geo.router import Router
 from siaga.rooms import Rooms
 from siaga.router import load_router
+from siaga.tls import Certificate
 
 log = logging.getLogger("siaga.serve")
 
@@ -52,6 +60,7 @@ SECRET_BYTES = 32
 KEEP_ALIVE_S = 75.0
 STOP_S = 5.0
 """Requests still running when the server stops get this long; a long poll would wait 25 s."""
+TELL_EVERY_S = 3600.0
 START_TIMEOUT_S = 60.0
 """A node that neither leads nor finds a leader within a minute is misconfigured."""
 
@@ -67,6 +76,13 @@ class Config(msgspec.Struct):
     demo: bool = False
     public_url: str = ""
     """Where other nodes reach this one; empty = its own address."""
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    """Both or neither; without them a proxy must encrypt."""
+    proxies: list[str] = []
+    """Networks of our own proxies: what they say of the client's address is believed."""
+    control_room: list[str] = []
+    """Networks of the control room: a stranger's guesses at a password never keep anybody there from signing in."""
     push: PushSettings = PushSettings()
     """How sleeping phones are woken; without a contact they are not, and nothing leaves the building."""
 
@@ -117,11 +133,13 @@ class Server:
     async def _start(self) -> None:
         config = self.config
         region = self.region if self.region is not None else load_pack(config.pack)
+        certificate = _certificate(config)
         loop = asyncio.get_running_loop()
         router = self.router
         if router is None:
             router = await loop.run_in_executor(None, load_router, region, config.pack, config.var)
-        role = await prepare_database(config.dsn, region.code)
+        # What a newer release takes away is taken by `siaga migrate`, when no process of the older one runs any more.
+        role = await prepare_database(config.dsn, region.code, phase=None if config.demo else "pre")
         pool = await create_pool(config.dsn, role=role)
         self._stack.push_async_callback(pool.close)
         election = PostgresElection(config.dsn, region.code, pool)
@@ -131,6 +149,7 @@ class Server:
         journal = SpoolingJournal(lines, spool, election.leave_orphans)
         self._stack.push_async_callback(journal.close)
         accounts = Accounts(PostgresAccounts(pool), self.clock, allow_demo=config.demo)
+        accounts.throttle = SignInThrottle(config.control_room)
         await accounts.refresh()
         if config.demo:
             self.demo_password = secrets.token_urlsafe(6) if config.host != "127.0.0.1" else DEMO_PASSWORD
@@ -169,6 +188,7 @@ class Server:
             photos=Photos(config.var / "photos" / region.code),
             pusher=pusher,
             demo=config.demo,
+            proxies=[ipaddress.ip_network(network) for network in config.proxies],
         )
         self.services = services
         app = make_app(services, [*rooms.routes(), *self.further])
@@ -186,27 +206,51 @@ class Server:
         assert runner.server is not None
         door = asyncio.create_task(Door(runner.server).watch(), name="door")
         self._stack.push_async_callback(_end, door)
-        site = web.TCPSite(runner, config.host, config.port)
+        context = None
+        if certificate is not None:
+            context = certificate.context
+            renewing = asyncio.create_task(certificate.watch(), name="certificate")
+            self._stack.push_async_callback(_end, renewing)
+        site = web.TCPSite(runner, config.host, config.port, ssl_context=context)
         await site.start()
         port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
-        self.url = f"http://{config.host}:{port}"
+        self.url = f"{'http' if context is None else 'https'}://{config.host}:{port}"
         node.url = config.public_url or self.url
+        telling = asyncio.create_task(_tell_who_serves(pool, port, node.url, services.secret), name="who-serves")
+        self._stack.push_async_callback(_end, telling)
         async with asyncio.timeout(START_TIMEOUT_S):
             await node.settled.wait()
         log.info("serving region=%s url=%s router=%s policy=%s", region.code, self.url, router.name, policy.name)
 
 
+def _certificate(config: Config) -> Certificate | None:
+    if config.tls_certificate is None and config.tls_key is None:
+        return None
+    if config.tls_certificate is None or config.tls_key is None:
+        raise ValueError("a certificate needs its key, and a key its certificate")
+    return Certificate(config.tls_certificate, config.tls_key)
+
+
 DEMO_PASSWORD = "siaga112"  # noqa: S105 - demo accounts exist only under `make run`, on loopback
 
 
-async def prepare_database(dsn: str, region: str | None = None) -> str | None:
+class DatabaseAway(Exception):  # noqa: N818
+    """A node does not start without the database: only the journal says what was promised, and to whom. Taking reports on top
+    of a guess could send two units, or none. The leader that still runs serves on from its spool.
+    """
+
+
+async def prepare_database(dsn: str, region: str | None = None, phase: str | None = None) -> str | None:
     """Migrate, grant, check a region's journal, and say as which role to work (None: the DSN's own user).
 
-    Raises JournalCorrupt when a line is missing or time runs back: such a journal is not served from.
+    Raises DatabaseAway; JournalCorrupt when a line is missing or time runs back: such a journal is not served from.
     """
-    owner = await connect(dsn, role=None)
     try:
-        await migrate(owner)
+        owner = await connect(dsn, role=None)
+    except PASSING_ERRORS as error:
+        raise DatabaseAway(f"{type(error).__name__}: {error}") from error
+    try:
+        await migrate(owner, phase=phase)
         granted = await apply_grants(owner)
         await check_schema(owner)
         if region is not None:
@@ -216,10 +260,14 @@ async def prepare_database(dsn: str, region: str | None = None) -> str | None:
     return APP_ROLE if granted else None
 
 
+def secret_path(var: Path) -> Path:
+    named = os.environ.get("SIAGA_SECRET_FILE")
+    return Path(named) if named else var / "secret"
+
+
 def load_secret(var: Path) -> bytes:
     """The key that signs callers' links: from SIAGA_SECRET_FILE, else a file made on first start, owner-only."""
-    named = os.environ.get("SIAGA_SECRET_FILE")
-    path = Path(named) if named else var / "secret"
+    path = secret_path(var)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -247,6 +295,22 @@ async def _refresh(accounts: Accounts) -> None:
         await asyncio.sleep(REFRESH_S)
         with contextlib.suppress(AccountsUnavailable):
             await accounts.refresh()
+
+
+def secret_digest(secret: bytes) -> bytes:
+    """By which nodes see that they were given the same secret; it cannot be found from this."""
+    return hmac.new(secret, b"siaga node", sha256).digest()
+
+
+async def _tell_who_serves(pool: asyncpg.Pool, port: int, url: str, secret: bytes) -> None:
+    """Until cancelled: a row for `siaga doctor`."""
+    name, release = f"{socket.gethostname()}:{port}", metadata.version("siaga112")
+    while True:
+        try:
+            await pool.execute(SQL["put_node"], name, url, release, secret_digest(secret))
+        except (*PASSING_ERRORS, asyncpg.PostgresError) as error:
+            log.warning("cannot say that we serve: %s", type(error).__name__)
+        await asyncio.sleep(TELL_EVERY_S)
 
 
 async def _end(task: asyncio.Task[Any]) -> None:

@@ -16,7 +16,7 @@ from aiohttp import web
 from dispatch import metrics
 from dispatch.account_rows import AccountsUnavailable
 from dispatch.api import problems
-from dispatch.api.forward import LeadsNow, client_address, forward
+from dispatch.api.forward import LeadsNow, client_address, forward, is_secure
 from dispatch.api.problems import Problem
 from dispatch.api.routes import Call, Guard, Route, read_body, read_query
 from dispatch.api.services import SERVICES, Services
@@ -45,6 +45,9 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "geolocation=(self), camera=(self), microphone=()",
 }
+
+HSTS = "max-age=31536000"
+"""A year of nothing but TLS (RFC 6797), for whoever has come by TLS once. Not for subdomains: those are not ours to bind."""
 
 Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -179,6 +182,8 @@ async def outermost(request: web.Request, handler: Next) -> web.StreamResponse:
         for header, value in HEADERS.items():
             response.headers.setdefault(header, value)
         response.headers["X-Correlation-Id"] = correlation
+        if is_secure(request, request.app[SERVICES]):
+            response.headers["Strict-Transport-Security"] = HSTS
         if "Cache-Control" not in response.headers:
             response.headers["Cache-Control"] = "no-store"
     took_s = time.perf_counter() - began

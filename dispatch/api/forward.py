@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import ipaddress
+from collections.abc import Sequence
 from hashlib import sha256
 
 import aiohttp
@@ -11,6 +13,7 @@ from aiohttp import web
 
 from dispatch.api.problems import Problem
 from dispatch.api.services import Services
+from dispatch.throttle import Network
 
 FORWARDED = "X-Siaga-Forwarded"
 TIMEOUT = aiohttp.ClientTimeout(total=3.0, connect=0.5)
@@ -44,7 +47,7 @@ async def forward(request: web.Request, body: bytes, services: Services) -> web.
 
 async def _hand_on(url: str, request: web.Request, body: bytes, services: Services) -> web.Response:
     headers = {name: request.headers[name] for name in KEPT_HEADERS if name in request.headers}
-    headers[FORWARDED] = stamped(services.secret, request.remote or "")
+    headers[FORWARDED] = stamped(services.secret, client_address(request, services))
     async with (
         aiohttp.ClientSession(timeout=TIMEOUT) as session,
         session.request(request.method, url, data=body, headers=headers) as answer,
@@ -64,9 +67,10 @@ def stamped(secret: bytes, address: str) -> str:
 
 
 def client_address(request: web.Request, services: Services) -> str:
-    """Whom a rate limit counts: the peer or, when another node of ours hands a command on, the peer of that node.
+    """Whom a rate limit counts: the peer; behind a proxy of ours, whoever that one names; and when another node of ours hands
+    a command on, the peer of that node.
 
-    Otherwise everybody behind a follower would share one bucket. A header that is not ours changes nothing.
+    Otherwise everybody behind a follower or a proxy would share one bucket. A header that is not theirs changes nothing.
     """
     told = request.headers.get(FORWARDED)
     if told is not None:
@@ -74,4 +78,22 @@ def client_address(request: web.Request, services: Services) -> str:
         ours = stamped(services.secret, address)
         if hmac.compare_digest(told.encode("utf-8", "surrogateescape"), ours.encode("utf-8", "surrogateescape")):
             return address
-    return request.remote or ""
+    peer = request.remote or ""
+    hops = [hop.strip() for line in request.headers.getall("X-Forwarded-For", ()) for hop in line.split(",")]
+    while hops and _is_proxy(peer, services.proxies):
+        peer = hops.pop()  # each proxy adds whom it heard, at the end
+    return peer
+
+
+def is_secure(request: web.Request, services: Services) -> bool:
+    """Whether the client's own connection is encrypted: it is ours, or the proxy before us says so."""
+    told = request.headers.get("X-Forwarded-Proto", "")
+    return request.secure or (told.lower() == "https" and _is_proxy(request.remote or "", services.proxies))
+
+
+def _is_proxy(address: str, proxies: Sequence[Network]) -> bool:
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return any(found in network for network in proxies)

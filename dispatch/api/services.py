@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -19,6 +20,7 @@ from dispatch.nodes import Node
 from dispatch.photos import Photos
 from dispatch.pusher import Pusher
 from dispatch.region import Region
+from dispatch.throttle import Network
 
 
 @dataclass
@@ -55,6 +57,8 @@ class Services:
     """Wakes sleeping phones; None = nobody is woken from here."""
     presence: dict[str, dict[str, Any]] = field(default_factory=dict)
     demo: bool = False
+    proxies: Sequence[Network] = ()
+    """Whose word on the client's address and encryption is taken."""
     sockets: weakref.WeakSet[web.WebSocketResponse] = field(default_factory=weakref.WeakSet)
     """Open web sockets; a stopping server says goodbye to each instead of waiting for its reader."""
 

@@ -9,6 +9,7 @@ import msgspec
 from aiohttp import web
 
 from dispatch.api.edge import BROWSER_COOKIE, SESSION_COOKIE
+from dispatch.api.forward import client_address, is_secure
 from dispatch.api.problems import Problem
 from dispatch.api.routes import STAFF, Call, Route, json
 from dispatch.model import Rejected
@@ -36,7 +37,10 @@ async def sign_in(call: Call) -> web.StreamResponse:
     services, request = call.services, call.request
     try:
         begun = await services.accounts.sign_in(
-            call.body.username, call.body.password, request.remote or "", request.cookies.get(BROWSER_COOKIE)
+            call.body.username,
+            call.body.password,
+            client_address(request, services),
+            request.cookies.get(BROWSER_COOKIE),
         )
     except Rejected as refusal:
         wait_s = refusal.detail.get("retry_after_s")
@@ -46,7 +50,7 @@ async def sign_in(call: Call) -> web.StreamResponse:
         await services.accounts.sign_out(old)
     account = AccountRow(begun.account.username, begun.account.name, str(begun.account.role))
     response = json(SessionAnswer(account, begun.csrf_token, begun.expires_at))
-    secure = request.secure
+    secure = is_secure(request, services)
     life_s = int((begun.expires_at - services.clock.now()).total_seconds())
     response.set_cookie(
         SESSION_COOKIE, begun.token, httponly=True, samesite="Strict", secure=secure, path="/", max_age=life_s

@@ -5,7 +5,8 @@ GRANT USAGE ON SCHEMA public TO siaga_app, siaga_reader;
 GRANT SELECT ON migration TO siaga_app, siaga_reader;
 GRANT SELECT, INSERT ON journal, account_audit, caller_reading TO siaga_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON
-snapshot, answer, report, caller, incident, unit, assignment, account, session, known_browser, device_token, leader, orphan
+snapshot, answer, report, caller, incident, unit, assignment, account, session, known_browser, device_token, leader, orphan,
+node
 TO siaga_app;
 GRANT SELECT, INSERT ON position TO siaga_app;
 GRANT EXECUTE ON FUNCTION keep_positions (timestamptz, integer) TO siaga_app;

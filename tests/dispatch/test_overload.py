@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,13 +12,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from multidict import CIMultiDict
 
 from dispatch import live as live_module
 from dispatch.api import door as door_module
 from dispatch.api import routes as routes_module
 from dispatch.api.console import CLOSE_TOO_SLOW
 from dispatch.api.door import Door
-from dispatch.api.forward import FORWARDED, client_address, stamped
+from dispatch.api.forward import FORWARDED, client_address, is_secure, stamped
 from dispatch.clock import SystemClock
 from dispatch.journal import MemoryJournal
 from dispatch.live import NotLeading, Overloaded
@@ -211,12 +213,15 @@ async def test_a_flood_of_fixes_costs_track_and_no_report(monkeypatch: pytest.Mo
 
 
 class Asking:
+    secure = False
+
     def __init__(self, headers: dict[str, str], remote: str) -> None:
-        self.headers, self.remote = headers, remote
+        self.headers, self.remote = CIMultiDict(headers), remote
 
 
 class Secret:
     secret = b"s" * 32
+    proxies = (ipaddress.ip_network("10.0.0.0/24"),)
 
 
 @pytest.mark.parametrize(
@@ -235,6 +240,26 @@ def test_only_our_own_node_may_name_the_address_that_is_limited(told: str, count
     asking: Any = Asking({FORWARDED: told}, "198.51.100.1")
     services: Any = Secret()
     assert client_address(asking, services) == counted
+
+
+@pytest.mark.parametrize(
+    ("remote", "told", "counted"),
+    [
+        ("10.0.0.5", "203.0.113.9", "203.0.113.9"),
+        ("10.0.0.5", "198.51.100.7, 203.0.113.9", "203.0.113.9"),  # the first word is the client's own invention
+        ("10.0.0.5", "203.0.113.9, 10.0.0.6", "203.0.113.9"),  # two proxies of ours
+        ("10.0.0.5", "10.0.0.6", "10.0.0.6"),
+        ("203.0.113.9", "198.51.100.7", "203.0.113.9"),  # no proxy of ours: not believed
+        ("10.0.0.5", "\udce9", "\udce9"),
+        ("10.0.0.5", "", ""),
+    ],
+)
+def test_only_our_own_proxies_may_name_the_address_that_is_limited(remote: str, told: str, counted: str) -> None:
+    """Else one address could speak as many, or all citizens behind the proxy would share one limit."""
+    asking: Any = Asking({"X-Forwarded-For": told, "X-Forwarded-Proto": "https"}, remote)
+    services: Any = Secret()
+    assert client_address(asking, services) == counted
+    assert is_secure(asking, services) == remote.startswith("10.")
 
 
 def test_a_sweep_leaves_web_sockets_and_answered_requests_alone() -> None:
