@@ -33,6 +33,10 @@ ROOMS: dict[str, tuple[str, str]] = {
     "doctor": ("siaga.doctor:doctor", "Periksa pemasangan / check the installation"),
     "city": ("simulators.http_cli:city", "Kota simulasi / simulated city"),
     "replay": ("simulators.http_cli:replay", "Putar ulang panggilan nyata / replay recorded calls"),
+    "replay-journal": (
+        "simulators.replay_journal_run:replay_journal",
+        "Hari tercatat, kebijakan lain / a recorded day under another policy",
+    ),
     "bench": ("simulators.http_cli:bench", "Ukur kecepatan / measure speed"),
 }
 """name -> (module:attribute, help). The attribute is a Typer application (a group) or a function (one command)."""
