@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from dispatch import events as ev
-from dispatch import prediction
+from dispatch import prediction, remedies
 from dispatch.model import AssignmentState, Incident
 from dispatch.planning import EngineView
 from dispatch.region import Limits
@@ -21,6 +21,8 @@ LAST_CALL_CHANCE = 0.85
 """In the last `warn_left_s`, when a remedy can only just still help, doubt is enough to warn; before, `limits.risk_chance` waits
 until the drive itself has told. Chosen on two simulated months each with travel times spread by 0, 0.3 and 0.68
 (`siaga simulate` prints recall and precision; docs/sla.md has a year that had no part in the choice)."""
+LADDER = ("dispatcher", "supervisor", "manager")
+"""Who hears of a warning, rung by rung, as long as nobody takes it on."""
 NO_ANSWER = "tidak menjawab panggilan"
 
 
@@ -128,24 +130,31 @@ def _next_look_s(limits: Limits, left_s: float, eta_s: float | None) -> float:
 def _warning(
     engine: Engine, incident: Incident, at: datetime, chance: float, predicted_at: datetime | None
 ) -> ev.ResponseAtRisk:  # fmt: skip
-    view = EngineView(engine, at)
-    remedy, remedy_unit, gain_s = "none", None, None
-    firsts = [slot for slot, first in engine.first_flags(incident).items() if first]
-    for slot in firsts:
-        need = view.need(incident, slot, True, None, None)
-        for arrival in view.arrivals(need, k=1):
-            if predicted_at is None:
-                gain = None
-            else:
-                gain = round((predicted_at - at).total_seconds() - arrival.eta_s, 1)
-            if (gain is None or gain > 0) and (gain_s is None or (gain or 0.0) > gain_s):
-                remedy, remedy_unit, gain_s = "faster_unit", arrival.unit_id, gain
+    found = remedies.remedies(engine, incident, at, chance, predicted_at)
+    best = found[0] if found and found[0].unit_id is not None else None
     return ev.ResponseAtRisk(
         incident_id=incident.incident_id,
         deadline=engine.deadline(incident),
         chance=chance,
         predicted_at=predicted_at,
-        remedy=remedy,
-        remedy_unit=remedy_unit,
-        gain_s=gain_s,
+        remedy="none" if best is None else best.kind,
+        remedy_unit=None if best is None else best.unit_id,
+        gain_s=None if best is None else best.gain_s,
+        remedies=found,
+        ack_due_at=at + timedelta(seconds=engine.region.limits.warning_ack_s),
     )
+
+
+def unheeded(engine: Engine, incident_id: str, at: datetime) -> list[ev.AnyEvent]:
+    """Nobody has taken the warning on in time: up the ladder."""
+    incident = engine.state.incidents[incident_id]
+    level = incident.warning_level + 1
+    top = level >= len(LADDER)
+    return [
+        ev.WarningEscalated(
+            incident_id=incident_id,
+            level=level,
+            to=LADDER[level - 1],
+            ack_due_at=None if top else at + timedelta(seconds=engine.region.limits.warning_ack_s),
+        )
+    ]

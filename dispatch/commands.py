@@ -171,6 +171,12 @@ class RaiseAlarm(Command, frozen=True, tag="raise_alarm"):
     version: int | None = None
 
 
+class AcknowledgeWarning(Command, frozen=True, tag="acknowledge_warning"):
+    """Takes on a warning that a response will be late: the ladder stops."""
+
+    incident_id: str
+
+
 class AnswerTriage(Command, frozen=True, tag="answer_triage"):
     incident_id: Id
     question: Id
@@ -390,6 +396,7 @@ AnyCommand = (
     | NoteIncident
     | CorrectClock
     | RaiseAlarm
+    | AcknowledgeWarning
     | AnswerTriage
     | ConfirmPlan
     | AssignUnit

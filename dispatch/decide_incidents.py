@@ -282,6 +282,13 @@ def answer_triage(engine: Engine, c: co.AnswerTriage, at: datetime, actor: Actor
     return answered
 
 
+def acknowledge_warning(engine: Engine, c: co.AcknowledgeWarning, at: datetime, actor: Actor) -> list[ev.AnyEvent]:
+    incident = engine.find_open_incident(c.incident_id)
+    if incident.warned_at is None:
+        raise Rejected("no_warning", "incident_id")
+    return [] if incident.warning_acked_at is not None else [ev.WarningAcknowledged(incident_id=incident.incident_id)]
+
+
 def confirm_plan(engine: Engine, c: co.ConfirmPlan, at: datetime, actor: Actor) -> list[ev.AnyEvent]:
     incident = engine.find_open_incident(c.incident_id)
     if incident.confirmed:
@@ -381,6 +388,7 @@ HANDLERS = {
     co.CorrectClock: correct_clock,
     co.RaiseAlarm: raise_alarm,
     co.AnswerTriage: answer_triage,
+    co.AcknowledgeWarning: acknowledge_warning,
     co.ConfirmPlan: confirm_plan,
     co.AssignUnit: assign_unit,
     co.WithdrawUnit: withdraw_unit,

@@ -248,6 +248,8 @@ class Engine:
                 events = alarms.confirm_overdue(self, subject)
             elif what == "late":
                 events = alarms.late(self, subject)
+            elif what == "unheeded":
+                events = alarms.unheeded(self, subject, at)
             elif what == "lift":
                 events = [ev.RestrictionLifted(restriction_id=subject)]
             elif what == "retry":
@@ -333,6 +335,8 @@ class Engine:
         running = incident.first_capable_at_scene_at is None and incident.highest_priority == 1
         if what == "late":
             return running and incident.breached_at is None and self.deadline(incident) == when
+        if what == "unheeded":
+            return running and incident.warning_due_at == when
         return running and incident.warned_at is None and self._risk_at.get(subject) == when
 
     def _watch(self, incident: Incident, at: datetime) -> None:
@@ -344,6 +348,8 @@ class Engine:
         if incident.highest_priority == 1 and incident.first_capable_at_scene_at is None:
             if incident.breached_at is None:
                 heapq.heappush(self._due, (self.deadline(incident), "late", incident_id))
+            if incident.warning_due_at is not None:
+                heapq.heappush(self._due, (incident.warning_due_at, "unheeded", incident_id))
             if self.region.limits.risk_check_s is not None and incident.warned_at is None:
                 self._risk_at[incident_id] = at
                 heapq.heappush(self._due, (at, "risk", incident_id))
@@ -363,6 +369,9 @@ class Engine:
             case ev.UnitAtScene() | ev.UnitAtPatient() | ev.PatientsCounted() | ev.CrewSafe():
                 if event.check_due_at is not None:
                     heapq.heappush(self._due, (event.check_due_at, "check", event.assignment_id))
+            case ev.ResponseAtRisk() | ev.WarningEscalated():
+                if event.ack_due_at is not None:
+                    heapq.heappush(self._due, (event.ack_due_at, "unheeded", event.incident_id))
             case ev.UnitWithdrawn() | ev.JobDeclined() | ev.JobUnanswered():
                 self._risk_again(event.incident_id, entry.at)
             case ev.IncidentOpened() | ev.IncidentRegraded() | ev.IncidentRelocated() | ev.IncidentReopened():

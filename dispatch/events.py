@@ -227,6 +227,21 @@ class PlanShort(Event, frozen=True, tag="plan_short"):
     retry_at: datetime
 
 
+class Remedy(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Something that would still help; see `dispatch/remedies.py`."""
+
+    kind: str
+    unit_id: str | None = None
+    """None: an agency to be rung up, whose units this system does not see."""
+    agency: str | None = None
+    leaves: str | None = None
+    """A diversion's present incident."""
+    gain_s: float | None = None
+    """Seconds the first arrival is expected earlier with it; None when nobody was coming, or when nobody knows."""
+    chance: float = 0.0
+    """P(in time) with it, 0..1."""
+
+
 class ResponseAtRisk(Event, frozen=True, tag="response_at_risk"):
     """Predicted to be late while something can still be done."""
 
@@ -236,8 +251,30 @@ class ResponseAtRisk(Event, frozen=True, tag="response_at_risk"):
     """P(first capable unit at scene <= deadline), 0..1."""
     predicted_at: datetime | None = None
     remedy: str = ""
+    """Kind of the best remedy, its unit and gain; `none` when there is none. All of them stand in `remedies`."""
     remedy_unit: str | None = None
     gain_s: float | None = None
+    remedies: list[Remedy] = []
+    ack_due_at: datetime | None = None
+    """When the next rung of the ladder hears of it unless somebody has taken it on. None in older journals: nobody does."""
+
+
+class WarningAcknowledged(Event, frozen=True, tag="warning_acknowledged"):
+    """Somebody of the control room has taken a warning on; the entry's actor is who."""
+
+    incident_id: str
+
+
+class WarningEscalated(Event, frozen=True, tag="warning_escalated"):
+    """Nobody took the warning on: the next rung hears of it."""
+
+    incident_id: str
+    level: int
+    """1 dispatcher (told by the warning itself), 2 supervisor, 3 manager on duty."""
+    to: str
+    """The rung's role."""
+    ack_due_at: datetime | None = None
+    """When the one above hears of it; None at the top."""
 
 
 class ResponseLate(Event, frozen=True, tag="response_late"):
@@ -511,6 +548,8 @@ AnyEvent = (
     | PlanConfirmed
     | PlanShort
     | ResponseAtRisk
+    | WarningAcknowledged
+    | WarningEscalated
     | ResponseLate
     | UnitRecommended
     | UnitAssigned

@@ -155,7 +155,7 @@ def _incident_regraded(s: State, e: ev.IncidentRegraded, entry: ev.Entry) -> Non
     incident.highest_priority = min(incident.highest_priority, e.priority)
     incident.plan = e.plan
     incident.required = list(e.required)
-    incident.warned_at = None
+    _unwarn(incident)
     if e.first is not None:
         _reflag(s, e.first, incident.assignment_ids)
         _arrived(s, incident)
@@ -167,7 +167,7 @@ def _incident_relocated(s: State, e: ev.IncidentRelocated, entry: ev.Entry) -> N
     incident = s._incident(e.incident_id)
     incident.place = e.place
     incident.zone = e.zone
-    incident.warned_at = None
+    _unwarn(incident)
     s.assign_seq = s.seq
 
 
@@ -321,8 +321,30 @@ def _plan_short(s: State, e: ev.PlanShort, entry: ev.Entry) -> None:
 def _response_at_risk(s: State, e: ev.ResponseAtRisk, entry: ev.Entry) -> None:
     incident = s._incident(e.incident_id)
     incident.warned_at = entry.at
+    incident.warning_level, incident.warning_due_at, incident.warning_acked_at = 1, e.ack_due_at, None
     incident.chance = e.chance
     incident.predicted_at = e.predicted_at
+
+
+def _unwarn(incident: Incident) -> None:
+    """What was warned of is not what it was: it may be warned of again."""
+    incident.warned_at = incident.warning_due_at = incident.warning_acked_at = None
+    incident.warning_level = 0
+
+
+def _warning_acknowledged(s: State, e: ev.WarningAcknowledged, entry: ev.Entry) -> None:
+    _taken_on(s._incident(e.incident_id), entry.at)
+
+
+def _taken_on(incident: Incident, at: datetime) -> None:
+    incident.warning_due_at = None
+    if incident.warning_acked_at is None:
+        incident.warning_acked_at = at
+
+
+def _warning_escalated(s: State, e: ev.WarningEscalated, entry: ev.Entry) -> None:
+    incident = s._incident(e.incident_id)
+    incident.warning_level, incident.warning_due_at = e.level, e.ack_due_at
 
 
 def _response_late(s: State, e: ev.ResponseLate, entry: ev.Entry) -> None:
@@ -362,6 +384,8 @@ def _unit_assigned(s: State, e: ev.UnitAssigned, entry: ev.Entry) -> None:
     incident.assignment_ids = [*incident.assignment_ids, e.assignment_id]
     incident.assigned_count += 1
     incident.first_assigned_at = incident.first_assigned_at or entry.at
+    if incident.warned_at is not None and e.first:
+        _taken_on(incident, entry.at)
     if incident.state is IncidentState.WAITING:
         incident.state = IncidentState.DISPATCHED
     s._refill(incident)
@@ -394,16 +418,27 @@ def _job_acknowledged(s: State, e: ev.JobAcknowledged, entry: ev.Entry) -> None:
     a.ack_due_at = None
 
 
+def _lost(s: State, assignment_id: str) -> None:
+    """Who was sent on a warning does not come after all: it is looked at afresh."""
+    a = s.assignments[assignment_id]
+    incident = s.incidents[a.incident_id]
+    if a.first and incident.warning_acked_at is not None:
+        _unwarn(incident)
+
+
 def _job_declined(s: State, e: ev.JobDeclined, entry: ev.Entry) -> None:
     s._end_assignment(e.assignment_id, AssignmentState.DECLINED, e.reason, entry)
+    _lost(s, e.assignment_id)
 
 
 def _job_unanswered(s: State, e: ev.JobUnanswered, entry: ev.Entry) -> None:
     s._end_assignment(e.assignment_id, AssignmentState.UNANSWERED, "", entry)
+    _lost(s, e.assignment_id)
 
 
 def _unit_withdrawn(s: State, e: ev.UnitWithdrawn, entry: ev.Entry) -> None:
     s._end_assignment(e.assignment_id, AssignmentState.WITHDRAWN, e.reason, entry)
+    _lost(s, e.assignment_id)
 
 
 def _unit_en_route(s: State, e: ev.UnitEnRoute, entry: ev.Entry) -> None:
@@ -584,6 +619,8 @@ APPLY: dict[type[ev.Event], Callable[[State, Any, ev.Entry], None]] = {
     ev.PlanConfirmed: _plan_confirmed,
     ev.PlanShort: _plan_short,
     ev.ResponseAtRisk: _response_at_risk,
+    ev.WarningAcknowledged: _warning_acknowledged,
+    ev.WarningEscalated: _warning_escalated,
     ev.ResponseLate: _response_late,
     ev.UnitRecommended: _unit_recommended,
     ev.UnitAssigned: _unit_assigned,

@@ -188,6 +188,12 @@ class Incident(msgspec.Struct):
     first_at_scene_at: datetime | None = None
     first_capable_at_scene_at: datetime | None = None
     warned_at: datetime | None = None
+    warning_level: int = 0
+    """Rung of the ladder that has heard of the warning (`alarms.LADDER`, from 1); 0 while there is none."""
+    warning_due_at: datetime | None = None
+    """When the next rung hears of it."""
+    warning_acked_at: datetime | None = None
+    """Taken on: by a person who said so, or by sending a further first response."""
     breached_at: datetime | None = None
     retry_at: datetime | None = None
     """When an unfilled plan is tried again."""

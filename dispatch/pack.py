@@ -78,6 +78,9 @@ class RegionEntry(msgspec.Struct, frozen=True):
     detour_factor: float = 1.35
     speed_kmh: dict[str, float] = {}
     limits: dict[str, Any] = {}
+    partners: tuple[str, ...] = ()
+    """Agencies that are asked, not ordered: mutual aid."""
+    volunteers: tuple[str, ...] = ()
 
 
 def load(folder: Path) -> Region:
@@ -88,7 +91,7 @@ def load(folder: Path) -> Region:
     box = None if entry is None else _check_region(files, entry)
     limits = Limits() if entry is None else _limits(files, entry.limits)
     capabilities = _capabilities(files)
-    agencies = _agencies(files)
+    agencies = _agencies(files, *(((), ()) if entry is None else (entry.partners, entry.volunteers)))
     zones = _zones(files, box)
     posts = _posts(files, box)
     hospitals = _hospitals(files, box)
@@ -205,9 +208,15 @@ def _capabilities(files: Files) -> dict[str, Capability]:
     return {r.values["code"]: Capability(**r.values) for r in files.sheet("capabilities.csv", columns, "code")}
 
 
-def _agencies(files: Files) -> dict[str, Agency]:
+def _agencies(files: Files, partners: tuple[str, ...], volunteers: tuple[str, ...]) -> dict[str, Agency]:
     columns = (Column("code", code), Column("name", text), Column("phone", optional_text))
-    return {r.values["code"]: Agency(**r.values) for r in files.sheet("agencies.csv", columns, "code")}
+    found = {r.values["code"]: Agency(**r.values) for r in files.sheet("agencies.csv", columns, "code")}
+    for column, listed, helps in (("partners", partners, "partner"), ("volunteers", volunteers, "volunteer")):
+        for asked in listed:
+            _check_known(files, "region.toml", None, column, asked, "agencies.csv")
+            if asked in found:
+                found[asked] = msgspec.structs.replace(found[asked], help=helps)
+    return found
 
 
 def _zones(files: Files, box: Box | None) -> dict[str, Zone]:

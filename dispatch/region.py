@@ -98,6 +98,8 @@ class Agency(msgspec.Struct, frozen=True):
     code: str
     name: str
     phone: str = ""
+    help: str = "city"
+    """`city`: its units are ordered; `partner`: asked for mutual aid; `volunteer`: asked, and may not come."""
 
 
 class Slot(msgspec.Struct, frozen=True):
@@ -227,6 +229,9 @@ class Limits(msgspec.Struct, frozen=True):
     risk_chance: float = 0.2
     """Below it a warning is given at any time; see `alarms.LAST_CALL_CHANCE` for the last `warn_left_s`. At 0.5 four warnings in
     ten are false when travel times spread by 0.68."""
+    warning_ack_s: float = 20.0
+    """A warning nobody has taken on after this goes to the supervisor, after twice this to the manager on duty: a warning comes
+    two to three minutes before the breach, and a minute must be left to act."""
     pre_alert_s: float = 60.0  # a pre-alerted plan goes in full after the NFPA 1225 processing time, yes or no
     duplicate_hold_s: float = 45.0  # a likely duplicate waits this long for a person, then is served as its own
     duplicate_hold_score: float = 0.6

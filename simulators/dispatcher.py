@@ -24,6 +24,8 @@ class ShownIncident(msgspec.Struct):
     like: dict[str, float] = {}
     unfilled: list[str] = []
     assignment_ids: list[str] = []
+    warned_at: str | None = None
+    warning_acked_at: str | None = None
 
 
 class ShownAssignment(msgspec.Struct):
@@ -48,12 +50,14 @@ _message = msgspec.json.Decoder(StreamMessage)
 STREAM_BYTES_MAX = 64 * 1024 * 1024
 """A snapshot of a very bad day."""
 MERGE_SCORE = 0.6
+WAITS = {"close": 3.0, "warning": 0.6}
+"""Times `patience_s`. A warning is taken on before the supervisor hears of it, unless a person is looking at it."""
 WATCHED_S = 120.0
 """An incident a person looks at is left to them this much longer."""
 
 
 class DispatcherBot:
-    """Says yes to waiting plans, joins duplicates and closes what nobody works on, each only after `patience_s`.
+    """Says yes to waiting plans, takes warnings on, joins duplicates and closes what nobody works on, each only after `patience_s`.
 
     A person who acts earlier finds nothing done in their place.
     """
@@ -130,7 +134,7 @@ class DispatcherBot:
                 since_s = self._since.setdefault(key, now_s)
                 if (watched_s := self._watched.get(incident.incident_id)) is not None:
                     since_s = max(since_s, watched_s + WATCHED_S)
-                wait_s = self.patience_s * (3.0 if what == "close" else 1.0)
+                wait_s = self.patience_s * WAITS.get(what, 1.0)
                 if now_s - since_s >= wait_s:
                     self._since[key] = now_s + 60.0  # not again at once, should it be refused
                     with contextlib.suppress(Refused):
@@ -144,6 +148,8 @@ class DispatcherBot:
             return "merge"
         if not incident.confirmed:
             return "confirm"
+        if incident.warned_at is not None and incident.warning_acked_at is None and incident.state != "on_scene":
+            return "warning"
         working = any(not self._ended.get(a, False) for a in incident.assignment_ids)
         if incident.state == "on_scene" and not working and incident.assignment_ids:
             return "close"
@@ -154,6 +160,8 @@ class DispatcherBot:
         if what == "merge":
             into = max((o for o in incident.like if o in self._incidents), key=lambda o: incident.like[o])
             await self.staff.give("merge_incident", {"incident_id": incident_id, "into": into})
+        elif what == "warning":
+            await self.staff.give("acknowledge_warning", {"incident_id": incident_id})
         elif what == "confirm":
             await self.staff.give("confirm_plan", {"incident_id": incident_id})
         else:

@@ -180,6 +180,7 @@ class Case:
         "corrections",
         "deadline_at",
         "ended_at",
+        "escalated_to",
         "evidence",
         "highest_priority",
         "incident_id",
@@ -207,6 +208,7 @@ class Case:
         "short",
         "split_off",
         "suspected_of",
+        "taken_on",
         "version",
         "wanted",
         "zone",
@@ -251,6 +253,10 @@ class Case:
         """The first recommendation with every candidate and position, kept for late responses so that they can be replayed."""
         self.risks: list[tuple[datetime, float, float | None]] = []
         """(when warned, chance, gain in s of the remedy) of every `response_at_risk`."""
+        self.taken_on: list[datetime] = []
+        """When somebody said they take a warning on."""
+        self.escalated_to = 0
+        """Highest rung of the ladder that heard of a warning because nobody below took it on; 0 = none."""
         self.short: list[tuple[datetime, str]] = []
         self.corrections: list[Noted] = []
         self.version = 0

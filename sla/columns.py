@@ -28,7 +28,7 @@ from sla.definition import TARGET_S
 from sla.groups import UNKNOWN, local
 from sla.live import SlaFold
 from sla.outcome import PHASES
-from sla.warnings import marks
+from sla.warnings import heeded, marks
 
 CHUNK = 2048  # rows copied when one of them changes under a view: 0.6 MB, a tenth of a millisecond
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -63,6 +63,8 @@ ROW = np.dtype(
         ("warned", "?"),
         ("acted", "?"),
         ("hopeless", "?"),
+        ("taken", "?"),
+        ("escalated", "?"),
         ("explained", "?"),
         ("single", "?"),  # one thing alone would have saved it
         ("late_hour", "i1"),
@@ -360,6 +362,7 @@ class Ledger:
                 warned,
                 acted,
                 hopeless,
+                *heeded(case),
                 *late,
                 _nan(o.response_s),
                 _nan(o.transport_s),

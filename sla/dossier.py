@@ -32,6 +32,7 @@ DEVICE_STEP = {
     "at_patient_at": "at_patient",
 }
 ENDS = {"cleared": "selesai", "declined": "menolak", "unanswered": "tidak menjawab", "withdrawn": "ditarik", "": "-"}
+RUNG_WORDS = {"supervisor": "pengawas", "manager": "manajer piket"}
 HAPPENED: dict[type[ev.Event], str] = {
     ev.CallPresented: "Telepon berdering",
     ev.ReportAnswered: "Diangkat",
@@ -57,6 +58,8 @@ HAPPENED: dict[type[ev.Event], str] = {
     ev.PlanConfirmed: "Rencana disetujui",
     ev.PlanShort: "Kekurangan unit: {why}",
     ev.ResponseAtRisk: "Peringatan: diperkirakan terlambat (peluang tepat {chance:.0%})",
+    ev.WarningAcknowledged: "Peringatan ditangani",
+    ev.WarningEscalated: "Peringatan belum ditangani, naik ke {to}",
     ev.ResponseLate: "Tujuh menit lewat, belum ada yang tiba",
     ev.UnitRecommended: "Mesin menyarankan {chosen} ({capability})",
     ev.UnitAssigned: "{unit_id} ditugaskan, perkiraan {eta_s} s",
@@ -193,6 +196,8 @@ def say(event: ev.Event) -> str:
         fields["step"] = STEP_WORDS.get(event.step, event.step)
     if isinstance(event, ev.UnitAtScene):
         fields["by"] = BY_WORDS.get(event.by, event.by)
+    if isinstance(event, ev.WarningEscalated):
+        fields["to"] = RUNG_WORDS.get(event.to, event.to)
     if isinstance(event, ev.UnitAssigned):
         fields["eta_s"] = "?" if event.eta_s is None else f"{event.eta_s:.0f}"
     return text.format(**fields)

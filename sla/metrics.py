@@ -17,6 +17,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 from prometheus_client.metrics_core import Metric
 
 from dispatch import events as ev
+from dispatch.alarms import LADDER
 from sla.calls import answered_in_time
 from sla.charts import spike_under
 from sla.clocks import Case
@@ -80,6 +81,7 @@ class SlaMetrics:
         self.answer = histogram("siaga_sla_call_answer_seconds", "First ring to answer.", ANSWER_BUCKETS_S)
         self.calls = counter("siaga_sla_calls", "Calls by what became of them.", "outcome")
         self.warnings = counter("siaga_sla_warnings", "Predicted breaches announced.")
+        self.escalated = counter("siaga_sla_warnings_escalated", "Warnings nobody took on, by the rung told.", "to")
         self.breaches = counter("siaga_sla_breaches", "Responses that passed 420 s with nobody capable there.")
         self.open = gauge(
             "siaga_sla_open", "Open priority-1 emergencies by state (there, in_time, at_risk, late).", "state"
@@ -111,6 +113,8 @@ class SlaMetrics:
         for outcome in ("presented", "answered", "abandoned", "called_back"):
             self.calls.labels(region, outcome)
         self.warnings.labels(region)
+        for rung in LADDER[1:]:
+            self.escalated.labels(region, rung)
         self.breaches.labels(region)
         self.odd.labels(region, "clock_ran_back").set(0)
         self.follow()
@@ -148,6 +152,8 @@ class SlaMetrics:
             self._arrived(event)
         elif kind is ev.ResponseAtRisk:
             self.warnings.labels(region).inc()
+        elif isinstance(event, ev.WarningEscalated):
+            self.escalated.labels(region, event.to).inc()
         elif kind is ev.ResponseLate:
             self.breaches.labels(region).inc()
 

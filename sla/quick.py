@@ -397,6 +397,8 @@ def _warnings(counted: Column) -> WarningFigures:
         hopeless,
         warned,
         int(rows["acted"].sum()),
+        int(rows["taken"].sum()),
+        int(rows["escalated"].sum()),
         late_warned / late if late else None,
         late_warned / (late - hopeless) if late > hopeless else None,
         late_warned / warned if warned else None,

@@ -56,6 +56,8 @@ class Record:
             ev.AlarmRaised: self._alarm_raised,
             ev.PlanShort: self._plan_short,
             ev.ResponseAtRisk: self._response_at_risk,
+            ev.WarningAcknowledged: self._warning_acknowledged,
+            ev.WarningEscalated: self._warning_escalated,
             ev.ResponseLate: self._response_late,
         }
 
@@ -399,6 +401,16 @@ class Record:
         case = self._case(event.incident_id, at)
         if case is not None:
             case.risks.append((at, event.chance, event.gain_s))
+
+    def _warning_acknowledged(self, event: ev.WarningAcknowledged, at: datetime) -> None:
+        case = self._case(event.incident_id, at)
+        if case is not None:
+            case.taken_on.append(at)
+
+    def _warning_escalated(self, event: ev.WarningEscalated, at: datetime) -> None:
+        case = self._case(event.incident_id, at)
+        if case is not None:
+            case.escalated_to = max(case.escalated_to, event.level)
 
     def _response_late(self, event: ev.ResponseLate, at: datetime) -> None:
         case = self._case(event.incident_id, at)

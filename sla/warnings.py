@@ -28,6 +28,10 @@ class WarningFigures(msgspec.Struct, frozen=True):
     warned: int
     """Warned in time, whatever came of it."""
     acted_on: int
+    taken_on: int
+    """Warned of, at any time, and somebody said "I take this on"."""
+    escalated: int
+    """Went up the ladder because nobody had."""
     recall: float | None
     recall_of_possible: float | None
     precision: float | None
@@ -41,7 +45,7 @@ def warning_figures(
     lead_s: float = LEAD_S,
 ) -> WarningFigures:
     """Over the counted emergencies first rung in [since, until)."""
-    late = late_warned = hopeless = warned = acted_on = 0
+    late = late_warned = hopeless = warned = acted_on = taken_on = escalated = 0
     for case in timeline.cases.values():
         if not in_window(case, since, until):
             continue
@@ -52,6 +56,9 @@ def warning_figures(
         was_warned, was_acted_on, was_hopeless = marks(case, start, lead_s)
         warned += was_warned
         acted_on += was_acted_on
+        taken, rung = heeded(case)
+        taken_on += taken
+        escalated += rung
         if verdict is Verdict.LATE:
             late += 1
             late_warned += was_warned
@@ -63,6 +70,8 @@ def warning_figures(
         hopeless,
         warned,
         acted_on,
+        taken_on,
+        escalated,
         late_warned / late if late else None,
         late_warned / (late - hopeless) if late > hopeless else None,
         late_warned / warned if warned else None,
@@ -77,6 +86,12 @@ def marks(case: Case, start: datetime | None, lead_s: float = LEAD_S) -> tuple[b
     warnings = [at for member in case.cluster() for at, _, _ in member.risks if at <= latest]
     acted = bool(warnings) and _sent_after(case, min(warnings))
     return bool(warnings), acted, case.opened_at is None or case.opened_at > latest
+
+
+def heeded(case: Case) -> tuple[bool, bool]:
+    """(somebody took a warning of it on, a warning of it went up the ladder)."""
+    members = case.cluster()
+    return any(m.taken_on for m in members), any(m.escalated_to > 1 for m in members)
 
 
 def _sent_after(case: Case, at: datetime) -> bool:

@@ -33,6 +33,7 @@ STAFF: dict[type[co.Command], frozenset[str]] = {
     co.CloseIncident: SENDERS,
     co.ReopenIncident: SENDERS,  # a dispatcher only their own, for a moment: `decide_incidents.reopen_incident`
     co.RaiseAlarm: SENDERS,
+    co.AcknowledgeWarning: SENDERS,
     co.ConfirmPlan: SENDERS,
     co.AssignUnit: SENDERS,
     co.WithdrawUnit: SENDERS,

@@ -17,7 +17,7 @@ GRANT SELECT (
 GRANT SELECT (
     region, incident_id, kind, priority, highest_priority, lon, lat, state, first_ring_at, opened_at, plan, mode,
     alarm_level, zone, report_ids, assignment_ids, first_assigned_at, first_at_scene_at, first_capable_at_scene_at,
-    warned_at, breached_at, unfilled, merged_into, ended_at, version
+    warned_at, warning_level, warning_acked_at, breached_at, unfilled, merged_into, ended_at, version
 ) ON incident TO siaga_reader;
 GRANT SELECT (
     region, unit_id, unit_type, agency, state, capabilities, mode, home_post, post, moving_up_since, assignment_id,

@@ -47,14 +47,16 @@ incident_row AS (
     INSERT INTO incident (
         region, incident_id, kind, priority, highest_priority, place, state, first_ring_at, opened_at, plan,
         mode, alarm_level, zone, report_ids, assignment_ids, first_assigned_at, first_at_scene_at,
-        first_capable_at_scene_at, warned_at, breached_at, retry_at, required, unfilled, "like", chance,
+        first_capable_at_scene_at, warned_at, warning_level, warning_due_at, warning_acked_at, breached_at,
+        retry_at, required, unfilled, "like", chance,
         predicted_at, confirmed, confirm_due_at, assigned_count, merged_into, state_before_merge,
         reports_before_merge, ended_at, outcome, ended_by, triage, notes, patients, version
     )
     SELECT
         $1, incident_id, kind, priority, highest_priority, place, state, first_ring_at, opened_at, plan, mode,
         alarm_level, zone, report_ids, assignment_ids, first_assigned_at, first_at_scene_at,
-        first_capable_at_scene_at, warned_at, breached_at, retry_at, required, unfilled, "like", chance,
+        first_capable_at_scene_at, warned_at, warning_level, warning_due_at, warning_acked_at, breached_at,
+        retry_at, required, unfilled, "like", chance,
         predicted_at, confirmed, confirm_due_at, assigned_count, merged_into, state_before_merge,
         reports_before_merge, ended_at, outcome, ended_by, triage, notes, patients, version
     FROM json_to_recordset($11::json) AS _ (
@@ -62,6 +64,7 @@ incident_row AS (
         first_ring_at timestamptz, opened_at timestamptz, plan text, mode text, alarm_level integer,
         zone text, report_ids text[], assignment_ids text[], first_assigned_at timestamptz,
         first_at_scene_at timestamptz, first_capable_at_scene_at timestamptz, warned_at timestamptz,
+        warning_level integer, warning_due_at timestamptz, warning_acked_at timestamptz,
         breached_at timestamptz, retry_at timestamptz, required text[], unfilled text[], "like" json,
         chance double precision, predicted_at timestamptz, confirmed boolean, confirm_due_at timestamptz,
         assigned_count integer, merged_into text, state_before_merge text, reports_before_merge text[],
@@ -70,7 +73,8 @@ incident_row AS (
     ON CONFLICT (region, incident_id) DO UPDATE SET (
         kind, priority, highest_priority, place, state, first_ring_at, opened_at, plan, mode, alarm_level,
         zone, report_ids, assignment_ids, first_assigned_at, first_at_scene_at, first_capable_at_scene_at,
-        warned_at, breached_at, retry_at, required, unfilled, "like", chance, predicted_at, confirmed,
+        warned_at, warning_level, warning_due_at, warning_acked_at, breached_at, retry_at, required, unfilled,
+        "like", chance, predicted_at, confirmed,
         confirm_due_at, assigned_count, merged_into, state_before_merge, reports_before_merge, ended_at,
         outcome, ended_by, triage, notes, patients, version
     ) = ROW (
@@ -78,6 +82,7 @@ incident_row AS (
         excluded.first_ring_at, excluded.opened_at, excluded.plan, excluded.mode, excluded.alarm_level,
         excluded.zone, excluded.report_ids, excluded.assignment_ids, excluded.first_assigned_at,
         excluded.first_at_scene_at, excluded.first_capable_at_scene_at, excluded.warned_at,
+        excluded.warning_level, excluded.warning_due_at, excluded.warning_acked_at,
         excluded.breached_at, excluded.retry_at, excluded.required, excluded.unfilled, excluded."like",
         excluded.chance, excluded.predicted_at, excluded.confirmed, excluded.confirm_due_at,
         excluded.assigned_count, excluded.merged_into, excluded.state_before_merge,

@@ -127,3 +127,17 @@ def test_recall_and_precision_count_warnings_at_least_two_minutes_ahead() -> Non
 def test_without_late_responses_there_is_no_recall() -> None:
     figures = warning_figures(fold(Journal()), at(0))
     assert (figures.recall, figures.precision) == (None, None)
+
+
+def test_who_took_a_warning_on_and_what_went_up_the_ladder_is_counted() -> None:
+    """One taken on at the desk, one that had to go to the supervisor."""
+    journal = Journal()
+    for number, incident in enumerate(("i1", "i2")):
+        start = 1_000.0 * number
+        journal.call(start, incident)
+        risk = ev.ResponseAtRisk(incident_id=incident, deadline=at(start + 420), chance=0.1)
+        journal.add(start + 100, risk)
+    journal.add(1_120, ev.WarningAcknowledged(incident_id="i1"))
+    journal.add(1_121, ev.WarningEscalated(incident_id="i2", level=2, to="supervisor"))
+    figures = warning_figures(fold(journal), at(5_000))
+    assert (figures.warned, figures.taken_on, figures.escalated) == (2, 1, 1)

@@ -11,6 +11,7 @@ import { play } from "../lib/sound";
 import type { Account, Assignment, Entry, Incident, Place, Recommendation, Region, Report, Unit } from "../lib/types";
 import type { Order } from "./commandline";
 import { makeReplay, type Replay, type Tracks } from "./replay";
+import { remedyText, rungName, type Remedy } from "./warnings";
 import { capabilityName, kindName, shortId } from "./words";
 
 export interface Row {
@@ -363,22 +364,14 @@ export class Desk {
           go: () => void this.send(id, best),
         };
     }
-    const warning = this.entriesOf(incident)
-      .filter((e) => e.event.kind === "response_at_risk")
-      .at(-1);
-    const remedy = warning?.event.remedy_unit;
-    if (danger.arrived_s === null && danger.tone !== "calm" && typeof remedy === "string" && free(remedy)) {
-      const gain = warning?.event.gain_s;
+    const remedy = this.remediesOf(incident).find((r) => !r.leaves && free(r.unit_id ?? null));
+    if (danger.arrived_s === null && danger.tone !== "calm" && remedy)
       return {
         kind: "faster",
-        label: L(`Kirim juga ${remedy}`, `Also send ${remedy}`),
-        why:
-          typeof gain === "number"
-            ? L(`Tiba ${Math.round(gain)} dtk lebih cepat`, `Arrives ${Math.round(gain)} s sooner`)
-            : L("Lebih cepat tiba", "Arrives sooner"),
-        go: () => void this.send(id, remedy),
+        label: L(`Kirim juga ${remedy.unit_id}`, `Also send ${remedy.unit_id}`),
+        why: remedyText(remedy, this.region),
+        go: () => void this.help(id, remedy),
       };
-    }
     const mute = active.find((a) => a.state === "alerted" && (a.alerts ?? 1) > 1);
     if (mute)
       return {
@@ -499,6 +492,25 @@ export class Desk {
       L(`${unit_id} dikirim ke ${shortId(id)}`, `${unit_id} sent to ${shortId(id)}`),
       (answer) => void this.takeBack(answer.assignment_ids.slice(0, 1)),
     );
+  }
+
+  /** What would still help, as the last warning of this incident said it. */
+  remediesOf(incident: Incident): Remedy[] {
+    const warning = this.entriesOf(incident)
+      .filter((e) => e.event.kind === "response_at_risk")
+      .at(-1);
+    return (warning?.event.remedies as Remedy[] | undefined) ?? [];
+  }
+
+  /** Send what a warning names; the reason says so, because it was not the recommendation. */
+  async help(id: string, remedy: Remedy): Promise<void> {
+    if (remedy.unit_id) await this.send(id, remedy.unit_id, L("Peringatan terlambat", "Warned of being late"));
+  }
+
+  /** Take a warning on: the ladder stops, and so does the sound for everybody. */
+  async takeOn(id: string): Promise<void> {
+    const done = L(`Peringatan ${shortId(id)} Anda tangani`, `You take on the warning of ${shortId(id)}`);
+    await this.run("acknowledge_warning", { incident_id: id }, done);
   }
 
   /** Send any unit: the recommended one at once, another with a reason. */
@@ -839,12 +851,21 @@ export class Desk {
     for (const { incident, danger } of this.rows.values()) {
       if (incident.priority !== 1 || danger.arrived_s !== null) continue;
       const n = shortId(incident.incident_id);
-      if (incident.warned_at && danger.elapsed_s < this.target_s + 60)
+      if (incident.warned_at && !incident.warning_acked_at && danger.elapsed_s < this.target_s + 60) {
+        const level = incident.warning_level ?? 1;
         list.push({
-          key: `risk:${incident.incident_id}`,
+          // a new rung sounds again, for whoever has hushed the one below
+          key: `risk:${incident.incident_id}:${level}`,
           cue: "risk",
-          text: L(`${n} terancam terlambat`, `${n} at risk`),
+          text:
+            level > 1
+              ? L(
+                  `${n} terancam terlambat, belum ditangani (${rungName(level)})`,
+                  `${n} at risk, nobody has taken it on (${rungName(level)})`,
+                )
+              : L(`${n} terancam terlambat`, `${n} at risk`),
         });
+      }
     }
     for (const key of this.#candidates)
       list.push({

@@ -3,6 +3,7 @@ import { L, decimal } from "../lib/lang.svelte";
 import { reasonText } from "../lib/reasons";
 import { clock } from "../lib/time";
 import type { Assignment, Entry, Region } from "../lib/types";
+import { rungName } from "./warnings";
 import { capabilityName, kindName, postName, shortId } from "./words";
 
 export interface Line {
@@ -97,6 +98,16 @@ export function describe(entry: Entry, region: Region | null, unitOf: (assignmen
         L(
           `Terancam terlambat, peluang tepat waktu ${Math.round((num(e.chance) ?? 0) * 100)} %`,
           `At risk of being late, chance in time ${Math.round((num(e.chance) ?? 0) * 100)} %`,
+        ),
+        "risk",
+      );
+    case "warning_acknowledged":
+      return line(L("Peringatan ditangani", "Warning taken on"));
+    case "warning_escalated":
+      return line(
+        L(
+          `Peringatan belum ditangani, naik ke ${rungName(num(e.level) ?? 1)}`,
+          `Nobody took the warning on: up to ${rungName(num(e.level) ?? 1)}`,
         ),
         "risk",
       );

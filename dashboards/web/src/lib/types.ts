@@ -63,6 +63,10 @@ export interface Incident {
   first_at_scene_at?: string | null;
   first_capable_at_scene_at?: string | null;
   warned_at?: string | null;
+  /** Rung of the ladder that has heard of the warning, from 1; 0 while there is none. */
+  warning_level?: number;
+  warning_due_at?: string | null;
+  warning_acked_at?: string | null;
   breached_at?: string | null;
   retry_at?: string | null;
   required?: string[];
