@@ -61,6 +61,11 @@ class BoardQuery(msgspec.Struct, frozen=True):
     def slice(self) -> Slice:
         return Slice(kind=self.kind, zone=self.zone, village=self.village, shift=self.shift)
 
+    def check(self) -> None:
+        """Raises Problem("invalid_query")."""
+        if self.shift and self.shift not in SHIFT_NAMES:
+            raise Problem("invalid_query", "shift", {"known": list(SHIFT_NAMES)})
+
 
 class HeatCell(msgspec.Struct, frozen=True):
     n: int
@@ -178,6 +183,20 @@ class Boards:
         """All figures of [since, until). Raises Problem("invalid_query") for an impossible period."""
         check_period(since, until)
         return await self.once(("board", since, until, of), now, KEPT_S, lambda: self._begin(since, until, of, now))
+
+    async def figures(self, since: datetime, until: datetime, of: Slice, now: datetime) -> Figures:
+        """The figures alone, for a PDF. Raises Problem("invalid_query")."""
+        check_period(since, until)
+        async with self._one_at_a_time:
+            await self.settle(now)
+            view = self.ledger.view(since, until)
+            stands = standing(self.ledger, self.region, self.utilisation, since, until, now)
+            return await asyncio.to_thread(figures_of, view, of, stands)
+
+    async def in_thread(self, make: Callable[[], Any]) -> Any:
+        """Draws something, one at a time with everything else that is computed for managers."""
+        async with self._one_at_a_time:
+            return await asyncio.to_thread(make)
 
     async def once(self, key: object, now: datetime, kept_s: float, begin: Callable[[], Callable[[], Any]]) -> Kept:
         """The kept answer while it is young, else a new one; whoever asks meanwhile waits for the same.
@@ -396,8 +415,7 @@ def routes(boards: Boards) -> list[Route]:
 
     async def board(call: Call) -> web.StreamResponse:
         query: BoardQuery = call.query
-        if query.shift and query.shift not in SHIFT_NAMES:
-            raise Problem("invalid_query", "shift", {"known": list(SHIFT_NAMES)})
+        query.check()
         now = call.services.clock.now()
         return answer(call, await boards.board(query.since, query.until, query.slice(), now))
 

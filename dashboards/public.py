@@ -22,6 +22,7 @@ from aiohttp import web
 
 from dashboards.boards import Boards, Kept, answer
 from dashboards.card import card_svg
+from dashboards.feeds import atom, entry
 from dispatch.api.routes import Call, Route
 from dispatch.region import Region
 from sla.columns import View
@@ -227,6 +228,20 @@ def _cell(value: float | None) -> str:
     return "" if value is None else f"{value:.4g}"
 
 
+def as_atom(public: PublicFigures) -> str:
+    """One entry a period, new each day; the same entry keeps its name."""
+    names = {"day": "hari terakhir", "month": "30 hari", "year": "12 bulan"}
+    entries = []
+    for p in public.periods:
+        h, last = p.headline, local(p.until, public.utc_offset_h) - timedelta(days=1)
+        number = "–" if h.share is None else f"{100 * h.share:.0f} %"
+        title = f"{number} ditolong dalam 7 menit ({names[p.period]} sampai {last:%d-%m-%Y})"
+        text = f"{h.within} dari {h.n} keadaan darurat prioritas 1. Definisi {public.definition}."
+        entries.append(entry(f"{public.region}:{p.period}:{last:%Y-%m-%d}", title, p.until, text, "/", "text/html"))
+    latest = max((p.until for p in public.periods), default=public.made_at)
+    return atom(f"112 {public.region_name}: 7 menit", "/api/v1/public/figures.atom", latest, entries)
+
+
 # --- serving
 
 
@@ -292,6 +307,11 @@ def routes(boards: Boards, public: Public | None = None) -> list[Route]:
         headers = {"Cache-Control": CACHE, "Access-Control-Allow-Origin": "*"}
         return web.Response(body=body, content_type="text/csv", charset="utf-8", headers=headers)
 
+    async def as_feed(call: Call) -> web.StreamResponse:
+        body = await figures.text("atom", call.services.clock.now(), as_atom)
+        headers = {"Cache-Control": CACHE, "Access-Control-Allow-Origin": "*"}
+        return web.Response(body=body, content_type="application/atom+xml", charset="utf-8", headers=headers)
+
     async def dictionary(call: Call) -> web.StreamResponse:
         headers = {"Cache-Control": CACHE, "Access-Control-Allow-Origin": "*"}
         return web.Response(body=msgspec.json.encode(DICTIONARY), content_type="application/json", headers=headers)
@@ -315,6 +335,7 @@ def routes(boards: Boards, public: Public | None = None) -> list[Route]:
             answer=PublicFigures, statuses=(304,),
         ),
         route("/api/v1/public/figures.csv", as_table, "The same as a table.", content="text/csv"),
+        route("/api/v1/public/figures.atom", as_feed, "The same as a feed.", content="application/atom+xml"),
         route("/api/v1/public/dictionary", dictionary, "What the columns of the table mean.", answer=Dictionary),
         route(
             "/api/v1/public/card.svg", card, "The figure as a picture for other sites.",

@@ -18,10 +18,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import msgspec
 from aiohttp import web
 
+from dashboards.keeping import Keeping
 from dashboards.scenario import (
     Answer,
     Block,
@@ -36,15 +36,11 @@ from dashboards.scenario import (
 )
 from dispatch.api.problems import Problem
 from dispatch.api.routes import ADMIN, MANAGER, Call, Route, json
-from dispatch.database import PASSING_ERRORS
-from dispatch.journal import JournalUnavailable
 from dispatch.model import Rejected
 from dispatch.region import Region
-from dispatch.statements import statements
 from sla.reach import first_capabilities
 
 log = logging.getLogger("siaga.whatif")
-SQL = statements("dashboards")
 
 ASKERS = frozenset({MANAGER, ADMIN})
 WAITING_MAX = 5
@@ -105,26 +101,20 @@ class WhatIfs(msgspec.Struct, frozen=True):
 class Store:
     """Answered questions of one region. Raises JournalUnavailable when the database is away."""
 
-    def __init__(self, pool: asyncpg.Pool, region: str) -> None:
-        self.pool = pool
-        self.region = region
+    def __init__(self, keeping: Keeping) -> None:
+        self.keeping = keeping
 
     async def keep(self, job: Job) -> None:
-        await self._do("execute", "put_scenario", job.id, self.region, job.made_at, msgspec.json.encode(job))
-        await self._do("execute", "prune_scenarios", self.region, KEPT_MAX)
+        region = self.keeping.region
+        await self.keeping.execute("put_scenario", job.id, region, job.made_at, msgspec.json.encode(job))
+        await self.keeping.execute("prune_scenarios", region, KEPT_MAX)
 
     async def kept(self) -> list[Job]:
-        rows = await self._do("fetch", "scenarios", self.region, LISTED_MAX)
+        rows = await self.keeping.fetch("scenarios", self.keeping.region, LISTED_MAX)
         return [msgspec.json.decode(row["kept"], type=Job) for row in rows]
 
     async def forget(self, job_id: str) -> bool:
-        return await self._do("fetchval", "drop_scenario", self.region, job_id) is not None
-
-    async def _do(self, method: str, name: str, /, *arguments: object) -> Any:
-        try:
-            return await getattr(self.pool, method)(SQL[name], *arguments)
-        except PASSING_ERRORS as error:
-            raise JournalUnavailable(type(error).__name__) from error
+        return await self.keeping.value("drop_scenario", self.keeping.region, job_id) is not None
 
 
 class Workshop:

@@ -11,7 +11,8 @@ from typing import Any
 
 import asyncpg
 
-from dashboards import areas, boards, drill, public, whatif
+from dashboards import alerts, areas, boards, drill, mailing, public, views, whatif
+from dashboards.keeping import Keeping
 from dispatch.api.routes import Route
 from dispatch.region import Region
 from geo.places_pack import open_map
@@ -35,11 +36,18 @@ class Rooms:
         self.region = region
         self.sla = SlaRoom(region, router, now, var / "laporan")
         self.feed = SlaFeed(self.sla, now)
-        self.workshop = whatif.Workshop(SIMULATOR, region, pack, var, whatif.Store(pool, region.code), now)
+        keeping = Keeping(pool, region.code)
+        self.workshop = whatif.Workshop(SIMULATOR, region, pack, var, whatif.Store(keeping), now)
         self.map = open_map(pack, region.code, router if isinstance(router, RoadGraph) else None, var)
         self.places: Any = self.map.gazetteer
         self.tiles: Any = self.map.tiles
         self.zones = self.map.zones
+        self.keeping = keeping
+        villages = {} if self.zones is None else {z.code: z.name for z in self.zones.zones}
+        self.boards = boards.Boards(self.sla.ledger, region, self.sla.utilisation, villages, self._catching_up)
+        smtp = mailing.read_smtp()
+        self.mailer = mailing.Mailer(self.boards, keeping, smtp, now) if smtp is not None else None
+        self.alerts = alerts.Alerts(keeping, region, self.zones, now)
         self.zone_of: Callable[[float, float], str | None] | None = self._zone_of if self.zones is not None else None
         self.sla.ledger.village_of = self._village_of if self.zones is not None else None
 
@@ -57,13 +65,14 @@ class Rooms:
         return hit.zone.code if hit is not None else None
 
     def routes(self) -> list[Route]:
-        villages = {} if self.zones is None else {z.code: z.name for z in self.zones.zones}
-        board = boards.Boards(self.sla.ledger, self.region, self.sla.utilisation, villages, self._catching_up)
+        board = self.boards
         return [
             *self.sla.routes(),
             *boards.routes(board),
             *drill.routes(board),
+            *views.routes(board, self.keeping, self.mailer is not None),
             *public.routes(board),
             *areas.routes(self.zones),
+            *alerts.routes(self.alerts),
             *whatif.routes(self.workshop),
         ]

@@ -167,6 +167,9 @@ class Server:
         self._stack.push_async_callback(_end, catching_up)
         workshop = asyncio.create_task(rooms.workshop.run(), name="workshop")
         self._stack.push_async_callback(_end, workshop)
+        if rooms.mailer is not None:
+            mailing = asyncio.create_task(rooms.mailer.run(), name="mailing")
+            self._stack.push_async_callback(_end, mailing)
         node = Node(live, election, f"{socket.gethostname()}:{os.getpid()}")
         secret = load_secret(config.var)
         pusher = Pusher(config.push, secret, accounts, live, self.clock)

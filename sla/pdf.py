@@ -174,8 +174,8 @@ def latin(text: str) -> str:
     return plain.encode("latin-1", "replace").decode("latin-1")
 
 
-def period_pdf(f: Figures, region: Region | None = None) -> bytes:
-    """The report of a period."""
+def period_pdf(f: Figures, region: Region | None = None, note: str = "") -> bytes:
+    """The report of a period; `note` says of what part of it, when it is not the whole."""
     offset_h = region.utc_offset_h if region is not None else 7.0
     s = f.summary
     page = _Page(f"{title(f, offset_h)} · {f.definition}")
@@ -186,6 +186,8 @@ def period_pdf(f: Figures, region: Region | None = None) -> bytes:
         f"Definisi {f.definition} · disusun {wording.moment(f.made_at, offset_h)} · jurnal sampai baris {wording.whole(f.last_seq)}"
         + (" · untuk umum" if f.public else ""), 8.5, MUTED,
     )  # fmt: skip
+    if note:
+        page.text_line(f"Hanya {note}. Telepon, unit dan waktu tanpa unit tidak ikut disaring.", 10, bold=True)
     page.ln(3)
     if s.missing_lines:
         page.text_line(

@@ -176,6 +176,7 @@ def test_the_routes_are_open_and_limited(boards: Boards) -> None:
     assert set(openapi(table, {}, "0")["paths"]) == {
         "/api/v1/public/figures",
         "/api/v1/public/figures.csv",
+        "/api/v1/public/figures.atom",
         "/api/v1/public/dictionary",
         "/api/v1/public/card.svg",
     }

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from dashboards import whatif
+from dashboards.keeping import Keeping
 from dashboards.scenario import (
     AddUnits,
     Changes,
@@ -65,8 +66,8 @@ def drawn(*columns: list[float | None]) -> Drawn:
     return Drawn(list(range(n)), [0] * n, list(columns), ["35.78.01"], [0] * len(columns), 420.0, True, "siaga")
 
 
-def workshop(tmp_path: Path, pool: Any = None, mode: str = "answer") -> Workshop:
-    store = Store(pool, "surabaya") if pool is not None else Forgetful()
+def workshop(tmp_path: Path, mode: str = "answer") -> Workshop:
+    store = Forgetful()
     return Workshop([sys.executable, "-c", FAKE.format(mode=mode)], REGION, PACK, tmp_path, store, lambda: NOW)
 
 
@@ -244,7 +245,7 @@ async def test_answers_are_kept_newest_first_and_no_more_than_a_hundred(
     pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(whatif, "KEPT_MAX", 3)
-    store = Store(pool, "surabaya")
+    store = Store(Keeping(pool, "surabaya"))
     for n in range(5):
         asked = Question(f"nomor {n}", ONE_MORE)
         await store.keep(Job(f"id{n}", asked.name, asked, None, "ayu", NOW.replace(minute=n), "done"))
