@@ -98,9 +98,9 @@ def remaining(engine: Engine, incident: Incident, assignment_id: str, at: dateti
             drive_s = a.eta_s - min((a.en_route_at - a.assigned_at).total_seconds(), posted_s)
             covered_s = max(0.0, drive_s - travel_s)
             travel_s *= prediction.pace(rolled_s, covered_s)
-            return travel_s, prediction.rest_spread_s(travel_s, covered_s)
-        return turnout_s + travel_s, prediction.spread_s(travel_s)
-    return max(promised_s - elapsed_s, 1.0), prediction.spread_s(promised_s)
+            return travel_s, prediction.rest_spread_s(travel_s, covered_s, engine.cv_of(travel_s, at))
+        return turnout_s + travel_s, engine.spread_s(travel_s, at)
+    return max(promised_s - elapsed_s, 1.0), engine.spread_s(promised_s, at)
 
 
 def at_risk(engine: Engine, incident_id: str, at: datetime) -> tuple[list[ev.AnyEvent], float]:

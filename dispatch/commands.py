@@ -11,7 +11,7 @@ from typing import Annotated
 
 import msgspec
 
-from dispatch.model import Caller, Channel, Place
+from dispatch.model import Caller, Channel, Driven, Place
 
 Stamp = Annotated[datetime, msgspec.Meta(tz=True)]
 """A time with its zone; one without is refused at the edge."""
@@ -367,6 +367,15 @@ class LiftRestriction(Command, frozen=True, tag="lift_restriction"):
     restriction_id: Id
 
 
+class LearnSpeeds(Command, frozen=True, tag="learn_speeds"):
+    """What the fleet's drives of one local hour took. Given by the leading node itself once that hour is over, never over the wire."""
+
+    hour: Annotated[int, msgspec.Meta(ge=0, le=23)]
+    steps: int
+    drives: dict[str, dict[str, Driven]]
+    """By mode and road class."""
+
+
 class HandOver(Command, frozen=True, tag="hand_over"):
     """What the leaving shift tells the coming one. Kept in the journal, shown in the log book."""
 
@@ -422,5 +431,6 @@ AnyCommand = (
     | OrderMove
     | RestrictRoad
     | LiftRestriction
+    | LearnSpeeds
     | HandOver
 )

@@ -13,6 +13,7 @@ from dispatch import commands as co
 from dispatch import events as ev
 from dispatch.decide_reports import check_place
 from dispatch.model import Actor, Rejected, Restriction
+from geo.learned import LearnedSpeeds
 from geo.roads import RoadGraph
 from geo.router import Router
 from geo.traffic import CLOSED, Traffic
@@ -29,35 +30,45 @@ class Conditions:
     """The live road conditions behind one engine."""
 
     def __init__(self, router: Router) -> None:
-        self._traffic = Traffic(router) if isinstance(router, RoadGraph) else None
-        if self._traffic is not None:
-            self._traffic.apply()  # an earlier engine in this process may have left closures on the shared graph
+        self.traffic = Traffic(router) if isinstance(router, RoadGraph) else None
+        if self.traffic is not None:
+            self.traffic.apply()  # an earlier engine in this process may have left closures on the shared graph
 
     def set_hour(self, hour: int) -> None:
         """Travel times of this local hour, for regions that ask for it (`limits.hourly_traffic`)."""
-        if self._traffic is not None and self._traffic.hour != hour:
-            self._traffic.set_hour(hour)
+        if self.traffic is not None and self.traffic.hour != hour:
+            self.traffic.set_hour(hour)
+
+    def learn(self, learned: LearnedSpeeds) -> None:
+        """The fleet's own speeds, within bounds of the prior. The hour in force changes only if it was learned about."""
+        if self.traffic is not None:
+            self.traffic.set_table(learned.table(self.traffic.graph))
+
+    def prepare(self, hour: int) -> None:
+        """Ahead of the change of the hour, in another thread: `set_hour` then costs the writer nothing."""
+        if self.traffic is not None and self.traffic.hour != hour:
+            self.traffic.prepare(hour)
 
     def arcs(self, c: co.RestrictRoad | Restriction) -> tuple[int, ...]:
         """Stretches of road a restriction touches; () without a road network."""
-        if self._traffic is None:
+        if self.traffic is None:
             return ()
         place = c.place
         if c.street:
-            found = self._traffic.arcs_of_street(c.street, place.lon, place.lat, c.radius_m)
+            found = self.traffic.arcs_of_street(c.street, place.lon, place.lat, c.radius_m)
         else:
-            found = self._traffic.arcs_within(place.lon, place.lat, c.radius_m)
+            found = self.traffic.arcs_within(place.lon, place.lat, c.radius_m)
         return tuple(int(a) for a in found)
 
     def put(self, r: Restriction) -> None:
         arcs = self.arcs(r)
-        if self._traffic is not None and arcs:
+        if self.traffic is not None and arcs:
             factor = CLOSED if r.factor is None else r.factor
-            self._traffic.restrict(Stretch(r.restriction_id, arcs, factor, reason=r.reason))
+            self.traffic.restrict(Stretch(r.restriction_id, arcs, factor, reason=r.reason))
 
     def lift(self, restriction_id: str) -> None:
-        if self._traffic is not None:
-            self._traffic.lift(restriction_id)
+        if self.traffic is not None:
+            self.traffic.lift(restriction_id)
 
 
 def restrict_road(engine: Engine, c: co.RestrictRoad, at: datetime, actor: Actor) -> list[ev.AnyEvent]:
@@ -89,4 +100,10 @@ def lift_restriction(engine: Engine, c: co.LiftRestriction, at: datetime, actor:
     return [ev.RestrictionLifted(restriction_id=c.restriction_id)]
 
 
-HANDLERS = {co.RestrictRoad: restrict_road, co.LiftRestriction: lift_restriction}
+def learn_speeds(engine: Engine, c: co.LearnSpeeds, at: datetime, actor: Actor) -> list[ev.AnyEvent]:
+    if not c.drives:
+        return []
+    return [ev.SpeedsLearned(hour=c.hour, steps=c.steps, drives=c.drives)]
+
+
+HANDLERS = {co.RestrictRoad: restrict_road, co.LiftRestriction: lift_restriction, co.LearnSpeeds: learn_speeds}

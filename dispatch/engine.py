@@ -193,7 +193,7 @@ class Engine:
             unit_id=unit.unit_id,
             capability=capability,
             eta_s=None if eta_s is None else round(eta_s, 1),
-            sd_s=round(prediction.spread_s(eta_s if eta_s is not None else self.region.limits.target_s), 1),
+            sd_s=round(self.spread_s(eta_s if eta_s is not None else self.region.limits.target_s, at), 1),
             ack_due_at=at + timedelta(seconds=self.region.limits.ack_timeout_s),
             first=first,
             override=override,
@@ -395,6 +395,8 @@ class Engine:
                     heapq.heappush(self._due, (event.until, "lift", event.restriction_id))
             case ev.RestrictionLifted():
                 self.conditions.lift(event.restriction_id)
+            case ev.SpeedsLearned():
+                self.conditions.learn(state.learned)
             case ev.DutyEnded():
                 self.fleet.remove(event.unit_id)
             case _:
@@ -444,6 +446,19 @@ class Engine:
         if unit.state is not UnitState.OFF_DUTY:
             self._put(unit_id, position)
 
+    def turn_hour(self, at: datetime) -> None:
+        """Travel times of the local hour, where the region asks for it. Follows from the time alone, so a replay does the same."""
+        if self.region.limits.hourly_traffic:
+            self.conditions.set_hour(self.local_hour(at))
+
+    def spread_s(self, travel_s: float, at: datetime) -> float:
+        """Standard deviation of a travel time, seconds, as the fleet's own trips at this distance and hour have taught it."""
+        return prediction.spread_s(travel_s, self.cv_of(travel_s, at))
+
+    def cv_of(self, travel_s: float, at: datetime) -> float:
+        """Coefficient of variation of arrivals around what is promised."""
+        return self.state.trips.cv_of(travel_s, self.local_hour(at))
+
     def announce(self, event: ev.AnyEvent, at: datetime) -> list[ev.Entry]:
         """Apply an event that no command decides (a node taking the lead)."""
         entries: list[ev.Entry] = []
@@ -469,8 +484,7 @@ class Engine:
         if self.state.at is not None and at < self.state.at:
             at = self.state.at  # time never runs back, whatever the machine's clock did
         entries = into if into is not None else []
-        if self.region.limits.hourly_traffic:
-            self.conditions.set_hour(self.local_hour(at))
+        self.turn_hour(at)
         self._commit(self.decide(command, at, actor), at, actor, command_id, entries)
         return self.settle(at, command_id, entries) if settle else entries
 
@@ -519,6 +533,8 @@ class Engine:
             self._watch(state.incidents[incident_id], at)
         state.stirred.update(state.open_ids)
         state.stirred_agencies.update(dict.fromkeys(unit.agency for unit in state.units.values()))
+        self.conditions.learn(state.learned)
+        self.turn_hour(at)
         for restriction in state.restrictions.values():
             self.conditions.put(restriction)
             if restriction.until is not None:

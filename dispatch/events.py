@@ -10,7 +10,7 @@ from datetime import datetime
 
 import msgspec
 
-from dispatch.model import Actor, Caller, Channel, Place
+from dispatch.model import Actor, Caller, Channel, Driven, Place
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind"):
@@ -508,6 +508,15 @@ class RestrictionLifted(Event, frozen=True, tag="restriction_lifted"):
     restriction_id: str
 
 
+class SpeedsLearned(Event, frozen=True, tag="speeds_learned"):
+    """Drives of one local hour, by mode and road class, from `steps` stretches between two fixes. Travel times of that hour
+    follow from the next time it comes."""
+
+    hour: int
+    steps: int
+    drives: dict[str, dict[str, Driven]]
+
+
 class HandedOver(Event, frozen=True, tag="handed_over"):
     """The note of a shift's end; its author and time are the line's own."""
 
@@ -577,6 +586,7 @@ AnyEvent = (
     | MoveOrdered
     | RoadRestricted
     | RestrictionLifted
+    | SpeedsLearned
     | HandedOver
     | LeadTaken
 )

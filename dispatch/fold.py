@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from dispatch import events as ev
+from dispatch import prediction
 from dispatch.fold_events import APPLY
 from dispatch.model import (
     ACTIVE_ASSIGNMENT_STATES,
@@ -28,6 +29,7 @@ from dispatch.model import (
     UnitState,
 )
 from dispatch.region import Region
+from geo.learned import LearnedSpeeds
 
 ENDED_KEPT = timedelta(hours=48)
 """Ended incidents stay in memory this long, for reopening and un-merging; after that only the tables have them."""
@@ -66,9 +68,12 @@ class Snapshot(msgspec.Struct):
     restrictions: dict[str, Restriction] = {}
     restriction_count: int = 0
     short_of: dict[str, list[str]] = {}
+    learned_s: tuple[dict[str, dict[str, list[float]]], dict[str, dict[str, list[float]]]] = ({}, {})
+    """Seconds observed and expected, by mode, road class and hour."""
+    trips: list[list[list[float]]] = []
 
 
-SNAPSHOT_VERSION = 2
+SNAPSHOT_VERSION = 3
 
 
 class State:
@@ -95,6 +100,11 @@ class State:
         self.report_of_call: dict[str, str] = {}
         self.restrictions: dict[str, Restriction] = {}
         self.restriction_count = 0
+        self.learned = LearnedSpeeds()
+        """How fast the fleet's own drives went, by mode, road class and hour."""
+        self.trips = prediction.model_of_trips()
+        """How wrong promised arrival times were."""
+        self._offset = timedelta(hours=region.utc_offset_h)
         self.leader_url = ""
         """Where the node that writes this region answers; not part of the digest."""
         self.last_report = ""
@@ -140,6 +150,9 @@ class State:
             self._free_capabilities = frozenset().union(*(self.units[u].capabilities for u in self.free_ids))
         return self._free_capabilities
 
+    def local_hour(self, at: datetime) -> int:
+        return (at + self._offset).hour
+
     def digest(self) -> str:
         """SHA-256 over all durable state; positions are left out because fixes are not journaled."""
         units = {u: msgspec.structs.replace(x, position=None) for u, x in self.units.items()}
@@ -152,6 +165,9 @@ class State:
             self.assignments,
             self.ended,
             self.restrictions,
+            self.learned.observed_s,
+            self.learned.expected_s,
+            self.trips.sums(),
         ]
         return hashlib.sha256(msgspec.json.encode(body, order="deterministic")).hexdigest()
 
@@ -176,6 +192,8 @@ class State:
                 restrictions=self.restrictions,
                 restriction_count=self.restriction_count,
                 short_of=self.short_of,
+                learned_s=(self.learned.observed_s, self.learned.expected_s),
+                trips=self.trips.sums(),
             )
         )
 
@@ -198,6 +216,8 @@ class State:
         state.leader_url = snap.leader_url
         state.restrictions, state.restriction_count = snap.restrictions, snap.restriction_count
         state.short_of = snap.short_of
+        state.learned.observed_s, state.learned.expected_s = snap.learned_s
+        state.trips.restore(snap.trips)
         for incident in state.incidents.values():
             if incident.state in OPEN_STATES:
                 state.open_ids[incident.incident_id] = None

@@ -459,6 +459,10 @@ def _unit_at_scene(s: State, e: ev.UnitAtScene, entry: ev.Entry) -> None:
     a.state = AssignmentState.AT_SCENE
     a.acknowledged_at = a.acknowledged_at or entry.at
     a.at_scene_at = entry.at
+    if a.eta_s is not None:
+        # The phone's own time where it came late, so that a tunnel is not taken for a jam.
+        there_at = entry.at if e.device_at is None else min(entry.at, e.device_at)
+        s.trips.learn_one(a.eta_s, (there_at - a.assigned_at).total_seconds(), s.local_hour(a.assigned_at))
     a.ack_due_at = None
     a.check_due_at = e.check_due_at
     incident = s._incident(e.incident_id)
@@ -565,6 +569,12 @@ def _restriction_lifted(s: State, e: ev.RestrictionLifted, entry: ev.Entry) -> N
     s.assign_seq = s.seq
 
 
+def _speeds_learned(s: State, e: ev.SpeedsLearned, entry: ev.Entry) -> None:
+    for mode, classes in e.drives.items():
+        for road_class, driven in classes.items():
+            s.learned.add(mode, road_class, e.hour, driven.observed_s, driven.expected_s)
+
+
 def _handed_over(s: State, e: ev.HandedOver, entry: ev.Entry) -> None:
     """Words for people: nothing in the state follows from them."""
 
@@ -646,6 +656,7 @@ APPLY: dict[type[ev.Event], Callable[[State, Any, ev.Entry], None]] = {
     ev.MoveOrdered: _move_ordered,
     ev.RoadRestricted: _road_restricted,
     ev.RestrictionLifted: _restriction_lifted,
+    ev.SpeedsLearned: _speeds_learned,
     ev.HandedOver: _handed_over,
     ev.LeadTaken: _lead_taken,
 }

@@ -22,6 +22,7 @@ from dispatch import commands as co
 from dispatch import events as ev
 from dispatch import metrics
 from dispatch.clock import Clock, SteadyClock, machine_s
+from dispatch.drives import Drives
 from dispatch.engine import Engine
 from dispatch.fold import State
 from dispatch.journal import Answer, Batch, Journal, JournalUnavailable, Rows, Told
@@ -118,6 +119,7 @@ class Live:
         self._snapshot_seq = 0
         self._snapshot_due = asyncio.Event()
         self._track: list[tuple[str, Position]] = []
+        self.drives = Drives()
         self._unwritten: list[Batch] = []
         """Applied in memory and not durable yet: the batch being written, or one that database and disk refused."""
         self.stuck = False
@@ -291,7 +293,10 @@ class Live:
         self.hub.moved(unit_id, position)
 
     def keep_fix(self, unit_id: str, position: Position) -> None:
-        """Remember a fix for the history table; written in batches by `flush_fixes`, dropped first under overload."""
+        """Remember a fix for the history table; written in batches by `flush_fixes`, dropped first under overload. And what
+        it tells about the roads, for when its hour is over."""
+        if self.engine is not None:
+            self.drives.take(self.engine, unit_id, position)
         if len(self._track) < TRACK_MAX:
             self._track.append((unit_id, position))
         else:

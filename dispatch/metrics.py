@@ -32,6 +32,23 @@ projection_failures = Counter(
     "siaga_projection_failures_total",
     "Batches whose rows the tables refused; their lines were written. A defect: run `siaga projections rebuild`, page somebody.",
 )
+road_hour = Gauge(
+    "siaga_road_hour", "Local hour whose travel times are in force; -1 where they do not follow the hour."
+)
+drive_steps = Counter(
+    "siaga_drive_steps_total", "Stretches of the fleet's own drives that were matched to roads and taught a speed."
+)
+learned_driving_hours = Gauge(
+    "siaga_learned_driving_hours", "Hours of own driving behind the learned speeds.", ["mode"]
+)
+learned_slowness = Gauge(
+    "siaga_learned_slowness", "Own driving seconds over the prior's for the same stretches and hours.", ["mode"]
+)
+eta_cv = Gauge(
+    "siaga_eta_cv",
+    "Coefficient of variation of arrivals around the promised time, this hour, by promised seconds.",
+    ["promised_s"],
+)
 leading = Gauge("siaga_leading", "1 on the node that writes the region, 0 on a follower.")
 stuck = Gauge("siaga_stuck", "1 while neither database nor disk takes a batch: reports are refused.")
 orphans = Gauge(

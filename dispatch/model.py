@@ -310,6 +310,13 @@ class Restriction(msgspec.Struct, frozen=True):
     by: str
 
 
+class Driven(msgspec.Struct, frozen=True):
+    """Seconds that drives took, and seconds the road graph's prior gives for the same stretches."""
+
+    observed_s: float
+    expected_s: float
+
+
 class Actor(msgspec.Struct, frozen=True, omit_defaults=True):
     """Who gave a command: kept with every event."""
 

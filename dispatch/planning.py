@@ -395,10 +395,12 @@ def _recommendation(
         verdicts.append(verdict)
     places = [view.place(a.unit_id) for a in arrivals]
     eta_s = np.array([a.eta_s for a in arrivals])
+    travel_s = eta_s - np.array([a.turnout_s for a in arrivals])
+    cv = engine.state.trips.cvs_of(travel_s, engine.local_hour(view.at))
     columns = ev.Candidates(
         unit_ids=[a.unit_id for a in arrivals],
         eta_s=np.round(eta_s, 1).tolist(),
-        chance=prediction.chances_within(left_s, eta_s, eta_s - np.array([a.turnout_s for a in arrivals])),
+        chance=prediction.chances_within(left_s, eta_s, travel_s, cv),
         verdict=verdicts,
         lon=[p[0] for p in places],
         lat=[p[1] for p in places],

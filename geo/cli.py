@@ -17,6 +17,7 @@ from rich.table import Table
 
 from geo.audit import audit
 from geo.cities import load_city_csv, load_edge_csv, read_header, read_rows
+from geo.learned import KeptSpeeds, learned_file, read_learned
 from geo.osm import SUFFIXES, load_osm
 from geo.roads import RoadGraph
 from geo.router import Rejected
@@ -93,7 +94,15 @@ def info(
     """Apa yang diketahui tentang jaringan jalan. / What is known about a road network."""
     try:
         path = file or cache_file(region)
-        print_info(RoadGraph.load(path), path)
+        learned = read_learned(learned_file(path))
+        if learned is None or path.exists():
+            print_info(RoadGraph.load(path), path)
+        else:
+            typer.echo(
+                f"Belum ada jaringan yang diimpor untuk {region}; server memakai yang perkiraan. / No roads imported for "
+                f"{region}; the server drives on approximate ones."
+            )
+        print_learned(learned)
     except Rejected as refusal:
         _fail(refusal)
 
@@ -131,6 +140,22 @@ def _degrees(text: str) -> float:
 def _fail(refusal: Rejected) -> NoReturn:
     typer.echo(f"Ditolak / refused [{refusal.code}]: {refusal.detail}", err=True)
     sys.exit(1)
+
+
+def print_learned(kept: KeptSpeeds | None) -> None:
+    """What the fleet's own drives have taught: hours driven and slowness beside the prior, by mode and class."""
+    if kept is None:
+        typer.echo("Kecepatan armada sendiri: belum ada data. / Speeds of the own fleet: none learned yet.")
+        return
+    table = Table(title=f"Kecepatan armada sendiri / learned from the own fleet, {kept.at[:16]}")
+    for name in ("Mode", "Jenis / class", "jam / hours", "kali waktu awal / times the prior"):
+        table.add_column(name, justify="left" if name[0] in "MJ" else "right")
+    for mode, classes in sorted(kept.expected_s.items()):
+        for road_class in classes:
+            observed_s, expected_s = kept.total_s(mode, road_class)
+            if expected_s > 0.0:
+                table.add_row(mode, road_class, f"{observed_s / 3600.0:,.1f}", f"{observed_s / expected_s:.2f}")
+    Console().print(table)
 
 
 def print_info(graph: RoadGraph, path: Path) -> None:

@@ -10,6 +10,8 @@ both the spread and the bias of the median as they come in.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +31,8 @@ BAND_EDGES_S = (180.0, 420.0, 900.0)  # bands: to 3 min, to the 7-minute promise
 # Hours with the same kind of traffic, so that cells fill within weeks: night, morning peak, day, evening peak, evening.
 PERIOD_OF_HOUR = np.array([0] * 5 + [1] * 4 + [2] * 7 + [3] * 4 + [4] * 2 + [0] * 2)
 PERIODS = 5
+# Observed over predicted beyond this tells of a button pressed late or a job taken over on the way, not of the road.
+ERROR_MAX = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +77,13 @@ def prior_cv(eta_s: npt.ArrayLike) -> FloatArray:
 
 
 class EtaModel:
-    """Turns ETAs into distributions, and learns from finished trips how wrong they were."""
+    """Turns ETAs into distributions, and learns from finished trips how wrong they were.
 
-    def __init__(self) -> None:
+    `prior`: the coefficient of variation of a trip by its ETA before anything has been learned.
+    """
+
+    def __init__(self, prior: Callable[[npt.ArrayLike], FloatArray] = prior_cv) -> None:
+        self._prior = prior
         shape = (len(BAND_EDGES_S) + 1, PERIODS)
         self.trips: FloatArray = np.zeros(shape)
         self._log_error: FloatArray = np.zeros(shape)
@@ -115,10 +123,45 @@ class EtaModel:
         n, weight = self.trips[cell], self.trips[cell] + PRIOR_TRIPS
         bias = self._log_error[cell] / weight
         scatter = self._log_error_sq[cell] - 2.0 * bias * self._log_error[cell] + n * bias**2
-        variance = (PRIOR_TRIPS * log_sd_of_cv(prior_cv(eta)) ** 2 + scatter) / weight
+        variance = (PRIOR_TRIPS * log_sd_of_cv(self._prior(eta)) ** 2 + scatter) / weight
         median: FloatArray = eta * np.exp(bias)
         log_sd: FloatArray = np.sqrt(np.maximum(variance, log_sd_of_cv(CV_MIN) ** 2))
         return median, log_sd
+
+    def learn_one(self, eta_s: float, observed_s: float, hour: int) -> bool:
+        """As `learn` for one trip, in a microsecond; trips beyond ERROR_MAX are left out. Returns whether it counted."""
+        if eta_s < ETA_MIN_S or observed_s < ETA_MIN_S or not 1.0 / ERROR_MAX <= observed_s / eta_s <= ERROR_MAX:
+            return False
+        band, period = bisect_left(BAND_EDGES_S, eta_s), PERIOD_OF_HOUR[hour]
+        error = math.log(observed_s / eta_s)
+        self.trips[band, period] += 1.0
+        self._log_error[band, period] += error
+        self._log_error_sq[band, period] += error * error
+        return True
+
+    def cv_of(self, eta_s: float, hour: int) -> float:
+        """Coefficient of variation of the true time around the *promise*, bias included: what a deadline is held against
+        where the promise is given as it stands. After PRIOR_TRIPS trips in the cell half of it is the city's own."""
+        return float(self.cvs_of(np.array([eta_s]), hour)[0])
+
+    def cvs_of(self, eta_s: FloatArray, hour: int) -> FloatArray:
+        """As `cv_of` for many trips at one hour."""
+        band = np.searchsorted(np.array(BAND_EDGES_S), eta_s)
+        period = PERIOD_OF_HOUR[hour]
+        prior = log_sd_of_cv(self._prior(eta_s)) ** 2
+        variance = (PRIOR_TRIPS * prior + self._log_error_sq[band, period]) / (PRIOR_TRIPS + self.trips[band, period])
+        cv: FloatArray = np.maximum(np.sqrt(np.expm1(variance)), CV_MIN)
+        return cv
+
+    def sums(self) -> list[list[list[float]]]:
+        """What has been learned, for a snapshot: trips, sum and sum of squares of the log errors, each (bands, periods)."""
+        return [self.trips.tolist(), self._log_error.tolist(), self._log_error_sq.tolist()]
+
+    def restore(self, sums: list[list[list[float]]]) -> None:
+        """Take back what `sums` gave; () or another shape (an older cut into bands) leaves nothing learned."""
+        found = np.array(sums, np.float64)
+        if found.shape == (3, *self.trips.shape):
+            self.trips, self._log_error, self._log_error_sq = found[0].copy(), found[1].copy(), found[2].copy()
 
     def travel_time(self, eta_s: float, hour: int | None = None) -> TravelTime:
         """The distribution of one trip."""

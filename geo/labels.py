@@ -10,8 +10,8 @@ whatever the size of the city; new road weights are customised in a few tens of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -254,12 +254,23 @@ class Hierarchy:
         known = self._weights.get(mode)
         if known is None or known.version != live.version:
             self.graph.require_mode(mode)
-            known = Weights(live.version, np.empty(len(self.up_to)), np.empty(len(self.up_to)))
-            customise(
-                self.up_first, self.up_to, self.slot_of_arc, self.upward, live.forward[mode], known.up_s, known.down_s
-            )
+            known = Weights(live.version, *self.customised(live.forward[mode]))
             self._weights[mode] = known
         return known
+
+    def customised(self, seconds: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Seconds of every edge of the hierarchy upwards and downwards, from seconds per arc (m,). Safe in any thread."""
+        up_s, down_s = np.empty(len(self.up_to)), np.empty(len(self.up_to))
+        customise(self.up_first, self.up_to, self.slot_of_arc, self.upward, seconds, up_s, down_s)
+        return up_s, down_s
+
+    def adopt(self, version: int, customised: Mapping[Mode, tuple[FloatArray, FloatArray]]) -> None:
+        """Weights worked out ahead, for the version of the live travel times that is about to be in force."""
+        self._weights = {mode: Weights(version, *both) for mode, both in customised.items()}
+
+    def twin(self, graph: RoadGraph) -> Hierarchy:
+        """The same hierarchy for another graph with the same arcs, with weights of its own."""
+        return replace(self, graph=graph, _weights={})
 
     def leaving(self, nodes: npt.ArrayLike, mode: Mode) -> Labels:
         """Labels for starting at these nodes of the graph."""

@@ -11,7 +11,8 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,8 @@ from geo.router import (
 )
 
 if TYPE_CHECKING:
+    from pyroutingkit import CCHMetric
+
     from geo.labels import Hierarchy
     from geo.nearest import RoadFleet
     from geo.routes import PathFinder
@@ -62,6 +65,15 @@ class Workspace(threading.local):
         self.touched = np.zeros(n, np.int32)
         self.keys = np.zeros(m + n + 1)
         self.nodes = np.zeros(m + n + 1, np.int32)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Travel times worked out ahead, and both hierarchies customised to them by mode (or none: then at the first question)."""
+
+    live: Live
+    weights: Mapping[Mode, tuple[FloatArray, FloatArray]]
+    metrics: Mapping[Mode, CCHMetric]
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +243,36 @@ class RoadGraph:
 
         geo.traffic is the one caller beside construction: it turns closures, hour and learned speeds into these arrays.
         """
+        self.adopt(Prepared(self._live_of(seconds), {}, {}))
+
+    def prepare(self, seconds: Mapping[Mode, FloatArray]) -> Prepared:
+        """Everything `set_seconds` and the first question of each kind after it would work out, for `adopt` to put in
+        force in no time. May run in another thread while this graph answers: it reads nothing that changes.
+        """
+        live = self._live_of(seconds)
+        hierarchy, paths = self.hierarchy, self.paths
+        weights = {mode: hierarchy.customised(s) for mode, s in live.forward.items()}
+        return Prepared(live, weights, {mode: paths.customised(s) for mode, s in live.forward.items()})
+
+    def adopt(self, prepared: Prepared) -> None:
+        """Put prepared travel times in force."""
+        version = self.live.version + 1
+        if prepared.weights:
+            self.hierarchy.adopt(version, prepared.weights)
+            self.paths.adopt(version, prepared.metrics)
+        self.live = replace(prepared.live, version=version)
+
+    def twin(self) -> RoadGraph:
+        """The same roads with travel times of their own, at first those without any condition: for questions about another
+        hour or another day that must not touch what is in force here. Shares every array; a few milliseconds."""
+        other = copy(self)
+        other.workspace = Workspace(self.n_nodes, self.n_arcs)
+        other._paths = self.paths.twin(other)
+        other._hierarchy = self.hierarchy.twin(other)
+        other.set_seconds(other.base_s)
+        return other
+
+    def _live_of(self, seconds: Mapping[Mode, FloatArray]) -> Live:
         forward: dict[Mode, FloatArray] = {}
         reverse: dict[Mode, FloatArray] = {}
         for mode in self.base_s:
@@ -241,7 +283,7 @@ class RoadGraph:
             forward[mode] = np.ascontiguousarray(s, np.float64)
             reverse[mode] = forward[mode][self.rev_arc]
         chains = {mode: self.chains.weights(s) for mode, s in forward.items()}
-        self.live = Live(self.live.version + 1, forward, reverse, chains)
+        return Live(0, forward, reverse, chains)
 
     def require_mode(self, mode: Mode) -> None:
         if mode not in self.base_s:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import tempfile
 import threading
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,10 +48,13 @@ TEXTS: dict[str, tuple[str, str]] = {
 class PathFinder:
     """Fastest ways on one graph under its live travel times. Safe to call from several threads (one at a time inside)."""
 
-    def __init__(self, graph: RoadGraph) -> None:
+    def __init__(self, graph: RoadGraph, topology: CCHTopology | None = None) -> None:
         self._graph = graph
         self._lock = threading.Lock()
         self._metrics: dict[Mode, tuple[int, CCHMetric]] = {}
+        if topology is not None:
+            self._topology = topology
+            return
         self._topology = CCHTopology()
         if not self._load_order():
             self._topology.build(
@@ -81,6 +85,21 @@ class PathFinder:
             number = np.fromfile(Path(folder) / "rank", np.uint32).astype(np.int32)
         assert len(number) == self._graph.n_nodes, "one rank per node"
         return number
+
+    def twin(self, graph: RoadGraph) -> PathFinder:
+        """The same contraction order for another graph with the same arcs."""
+        return PathFinder(graph, self._topology)
+
+    def customised(self, seconds: FloatArray) -> CCHMetric:
+        """The hierarchy with weights from seconds per arc (m,). Safe in any thread."""
+        metric = CCHMetric(self._topology)
+        metric.customize(ticks(seconds))
+        return metric
+
+    def adopt(self, version: int, metrics: Mapping[Mode, CCHMetric]) -> None:
+        """Metrics customised ahead, for the version of the live travel times that is about to be in force."""
+        with self._lock:
+            self._metrics = {mode: (version, metric) for mode, metric in metrics.items()}
 
     def _metric(self, mode: Mode) -> CCHMetric:
         """The hierarchy customised to the weights in force; call under the lock."""

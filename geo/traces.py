@@ -3,7 +3,7 @@
 Matching is the hidden Markov model of Newson and Krumm (Hidden Markov Map Matching Through Noise and Sparseness, ACM GIS
 2009): a fix emits from arcs near it with normal noise, and moving from one arc to the next is likely when the way on the
 road is about as long as the straight line. Learned factors are ratios of observed to prior seconds per mode, hour and
-class, shrunk to the prior factor by PRIOR_S of assumed driving, so a handful of trips cannot swing a city.
+class (geo.learned), shrunk to the prior factor, so a handful of trips cannot swing a city.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 
 from geo import kernels
 from geo.grids import NO_INTS, IntArray
+from geo.learned import LearnedSpeeds
 from geo.roads import RoadGraph
 from geo.router import FloatArray, Mode
-from geo.traffic import FACTOR_MAX, FACTOR_MIN, HOURS, HourTable, Traffic
+from geo.traffic import FACTOR_MAX, FACTOR_MIN, Traffic
 
 NOISE_M = 8.0  # standard deviation of a phone's fix in a street; Newson and Krumm measured 4 m with a good receiver
 DETOUR_SCALE_M = 30.0  # their beta: how far the way may exceed the straight line before it becomes unlikely
@@ -30,7 +30,6 @@ ACCURACY_MAX_M = 50.0  # a fix that says it may be further off tells nothing abo
 GAP_MAX_S = 60.0  # longer silence hides turns and stops: the trip is cut there
 SPEED_MAX_MPS = 50.0  # 180 km/h: a jump of the receiver, not of the vehicle
 STEP_MIN_M = 15.0  # nearer than the noise: standing or creeping; merged into the next step
-PRIOR_S = 3_600.0  # the prior weighs one hour of driving per mode, hour and class
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,39 +207,31 @@ class Matcher:
 
 
 class SpeedLearner:
-    """Sums of observed and prior seconds per mode, hour and class, and the factors that follow from them."""
+    """Turns drives into observed and prior seconds per mode, hour and class."""
 
-    def __init__(self, traffic: Traffic) -> None:
+    def __init__(self, traffic: Traffic, learned: LearnedSpeeds | None = None) -> None:
         self.graph = traffic.graph
-        self._prior = HourTable.prior(traffic.graph)
+        self.learned = learned if learned is not None else LearnedSpeeds()
         self._matcher = Matcher(traffic)
-        shape = (HOURS, len(self.graph.classes))
-        self.observed_s: dict[Mode, FloatArray] = {mode: np.zeros(shape) for mode in self.graph.modes}
-        self.expected_s: dict[Mode, FloatArray] = {mode: np.zeros(shape) for mode in self.graph.modes}
 
     def learn(self, fixes: Iterable[Fix], mode: Mode, hour: int) -> int:
         """Take in one unit's fixes while it was driving (not while it stood at a post or a scene). Returns steps used.
 
         The observed seconds of a step are shared among its arcs in proportion to their prior seconds.
         """
-        self.graph.require_mode(mode)
+        graph = self.graph
+        graph.require_mode(mode)
         used = 0
-        for trip in clean(self.graph, fixes):
+        for trip in clean(graph, fixes):
             for step in self._matcher.match(trip):
-                expected = self.graph.base_s[mode][step.arcs] * step.shares
+                expected = graph.base_s[mode][step.arcs] * step.shares
                 total = float(expected.sum())
                 if not 0.0 < total < math.inf or not FACTOR_MIN <= step.observed_s / total <= FACTOR_MAX:
                     continue
-                classes = self.graph.arc_class[step.arcs]
-                np.add.at(self.expected_s[mode][hour], classes, expected)
-                np.add.at(self.observed_s[mode][hour], classes, expected * (step.observed_s / total))
+                pace = step.observed_s / total
+                by_class = np.bincount(graph.arc_class[step.arcs], weights=expected, minlength=len(graph.classes))
+                for index in np.flatnonzero(by_class).tolist():
+                    due_s = float(by_class[index])
+                    self.learned.add(mode, graph.classes[index], hour, due_s * pace, due_s)
                 used += 1
         return used
-
-    def table(self) -> HourTable:
-        """Learned factors: (observed + prior) / (expected + prior) seconds, the prior worth PRIOR_S of driving."""
-        factors: dict[Mode, npt.NDArray[np.float64]] = {}
-        for mode in self.graph.modes:
-            prior = self._prior.factors[mode]
-            factors[mode] = (self.observed_s[mode] + PRIOR_S * prior) / (self.expected_s[mode] + PRIOR_S)
-        return HourTable(len(self.graph.classes), factors)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import shapely
 
 from geo.grids import IntArray
-from geo.roads import RoadGraph
+from geo.roads import Prepared, RoadGraph
 from geo.router import LIGHTS, REGULAR, FloatArray, Mode, Rejected
 
 HOURS = 24
@@ -83,6 +83,7 @@ class Traffic:
         self.table = table or HourTable.prior(graph)
         self.hour: int | None = None
         self._restrictions: dict[str, Restriction] = {}
+        self._ready: tuple[_Conditions, Prepared] | None = None
         self._arc_lines: shapely.STRtree | None = None
 
     @property
@@ -98,9 +99,16 @@ class Traffic:
             self.apply()
 
     def set_table(self, table: HourTable) -> None:
-        """Use other (learned) factors."""
-        self.table = table
-        self.apply()
+        """Use other (learned) factors; searches change only if those of the hour in force do."""
+        before, self.table = self.table, table
+        if not _alike(before, table, self.hour):
+            self.apply()
+
+    def prepare(self, hour: int) -> None:
+        """Work out ahead what `set_hour(hour)` will put in force, in another thread: the change itself then costs nothing.
+        A closure put or lifted meanwhile makes it worthless, never wrong."""
+        wanted = _Conditions(hour, self.table, tuple(self._restrictions.values()))
+        self._ready = (wanted, self.graph.prepare(self._seconds(wanted)))
 
     def restrict(self, restriction: Restriction) -> None:
         """Put a restriction in force, replacing one of the same key. Raises Rejected on unknown arcs or a bad factor."""
@@ -130,21 +138,30 @@ class Traffic:
         self.apply()
 
     def apply(self) -> None:
-        """Recompute the live seconds; a fraction of a millisecond per mode."""
-        graph = self.graph
+        """Put the live seconds in force: as prepared, else worked out now, a fraction of a millisecond per mode (the
+        hierarchies follow at their next question, some 30 ms a mode)."""
+        wanted = _Conditions(self.hour, self.table, tuple(self._restrictions.values()))
+        ready, self._ready = self._ready, None
+        if ready is not None and ready[0] == wanted:
+            self.graph.adopt(ready[1])
+        else:
+            self.graph.set_seconds(self._seconds(wanted))
+
+    def _seconds(self, conditions: _Conditions) -> dict[Mode, FloatArray]:
+        graph, hour, factors = self.graph, conditions.hour, conditions.table.factors
         seconds: dict[Mode, FloatArray] = {}
-        active = [r for r in self._restrictions.values() if r.holds_at(self.hour)]
+        active = [r for r in conditions.restrictions if r.holds_at(hour)]
         for mode, base in graph.base_s.items():
-            if self.hour is None or mode not in self.table.factors:
+            if hour is None or mode not in factors:
                 s = base.copy()
             else:
-                s = base * self.table.factors[mode][self.hour][graph.arc_class]
+                s = base * factors[mode][hour][graph.arc_class]
             for r in active:
                 if r.modes is None or mode in r.modes:
                     arcs = np.array(r.arcs)
                     s[arcs] = CLOSED if r.factor == CLOSED else s[arcs] * r.factor
             seconds[mode] = s
-        graph.set_seconds(seconds)
+        return seconds
 
     # ---- which arcs -----------------------------------------------------------------------------------------------
 
@@ -177,6 +194,24 @@ class Traffic:
         if self._arc_lines is None:
             self._arc_lines = shapely.STRtree(arc_segments(self.graph))
         return self._arc_lines
+
+
+@dataclass(frozen=True, slots=True)
+class _Conditions:
+    """What the live seconds follow from. A table counts as the same only if it is the same object."""
+
+    hour: int | None
+    table: HourTable
+    restrictions: tuple[Restriction, ...]
+
+
+def _alike(a: HourTable, b: HourTable, hour: int | None) -> bool:
+    """Whether two tables say the same of one hour."""
+    if hour is None:
+        return True
+    return a.factors.keys() == b.factors.keys() and all(
+        np.array_equal(a.factors[m][hour], b.factors[m][hour]) for m in a.factors
+    )
 
 
 def arc_segments(graph: RoadGraph) -> npt.NDArray[np.object_]:

@@ -48,7 +48,10 @@ from dispatch.roles import Role
 from dispatch.spool import FileDisk, SpoolingJournal
 from dispatch.statements import SQL
 from dispatch.throttle import SignInThrottle
+from geo.cli import cache_file
+from geo.learned import learned_file
 from geo.router import Router
+from siaga.road_clock import RoadClock
 from siaga.rooms import Rooms
 from siaga.router import load_router
 from siaga.tls import Certificate
@@ -204,6 +207,10 @@ class Server:
         self._stack.push_async_callback(runner.cleanup)
         refresh = asyncio.create_task(_refresh(accounts), name="accounts")
         self._stack.push_async_callback(_end, refresh)
+        roads = asyncio.create_task(
+            RoadClock(live, learned_file(cache_file(region.code, config.var))).run(), name="road clock"
+        )
+        self._stack.push_async_callback(_end, roads)
         house = asyncio.create_task(keep_house(lines, accounts.store, self.clock), name="housekeeping")
         self._stack.push_async_callback(_end, house)
         assert runner.server is not None

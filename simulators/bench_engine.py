@@ -95,7 +95,8 @@ def measure(folder: Path, var: Path, days: float, policies: Sequence[str]) -> tu
         raise Rejected("no_demand", "demand.toml", folder=folder.name)
     graph = load_roads(folder, region, var)
     graph.warm_up()
-    limits = msgspec.structs.replace(region.limits, crew_check_s=None)
+    # The hour's travel times are prepared beside the writer live (siaga/road_clock.py); here they would be counted as deciding.
+    limits = msgspec.structs.replace(region.limits, crew_check_s=None, hourly_traffic=False)
     region = msgspec.structs.replace(region, limits=limits)
     calls = draw_year(region, demand, read_villages(folder / "kelurahan.csv"), days / 365.0, 1)
     roads = GraphRoads(graph)

@@ -17,7 +17,9 @@ from typing import Any
 
 from dispatch.clock import Clock, SystemClock, machine_s
 from dispatch.region import Region
+from geo.roads import RoadGraph
 from geo.router import Router
+from geo.traffic import Traffic
 from simulators.callers import CallRoom
 from simulators.citizens import AGAIN_SHARE, Citizens, Sighting, Witness
 from simulators.crew import Crew, FeedJob, Temper
@@ -44,6 +46,7 @@ TRAVEL_SIGMA = 0.18
 """Trip against trip on the same road; see `geo/eta.py` for the engine's own view of it."""
 AGAIN_AFTER_S = (15.0, 90.0)
 STATUS_EVERY_S = 60.0
+HOUR_CHECK_S = 15.0
 MUSTER_S = 8.0
 OPEN_TASKS_MAX = 200
 """People reporting at once; more means the server is gone, and further events go unseen."""
@@ -135,6 +138,8 @@ class City:
         self.citizens = Citizens(wire)
         self.room = CallRoom(wire, region, self.clock, own_rng(seed, "calls"), run=f"sim-{new_key()[:12]}")
         self.bot = DispatcherBot(wire, self.clock, patience_s)
+        self.traffic = Traffic(router) if isinstance(router, RoadGraph) and region.limits.hourly_traffic else None
+        self._turn_hour()
         roads = Roads(router)
         crews = []
         for spec in region.units.values():
@@ -161,6 +166,7 @@ class City:
             tasks.create_task(self.bot.run(), name="dispatcher bot")
             tasks.create_task(self._events(tasks), name="events")
             tasks.create_task(self._status(), name="status")
+            tasks.create_task(self._hours(), name="hours")
 
     async def _events(self, tasks: asyncio.TaskGroup) -> None:
         """Things happen, and people report them."""
@@ -186,6 +192,16 @@ class City:
             await self.room.call(seen)
         else:
             await self.citizens.report(seen)
+
+    def _turn_hour(self) -> None:
+        """Streets are as full as the hour makes them; vehicles under way keep the pace they set out with."""
+        if self.traffic is not None:
+            self.traffic.set_hour((self.clock.now() + timedelta(hours=self.region.utc_offset_h)).hour)
+
+    async def _hours(self) -> None:
+        while True:
+            await self._wait(HOUR_CHECK_S)
+            self._turn_hour()
 
     async def _wait(self, seconds: float) -> None:
         await asyncio.sleep(machine_s(self.clock, seconds))

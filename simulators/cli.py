@@ -36,6 +36,9 @@ def simulate(
         float, typer.Option(help="Lama untuk paket wilayah / span for a region pack", min=0.01, max=20)
     ] = 1.0,
     travel_cv: TravelCv = 0.0,
+    hourly: Annotated[
+        bool, typer.Option(help="Waktu tempuh menurut jam (paket wilayah) / travel times by the hour (region packs)")
+    ] = False,
     json: JsonOut = None,
 ) -> None:
     """Jalankan satu kota dengan mesin yang sama seperti layanan. / Run a city on the engine that runs live."""
@@ -46,7 +49,7 @@ def simulate(
         if (city_dir / "region.toml").is_file():
             from simulators import packs
 
-            result = packs.simulate(city_dir, policy, years, seed, var, travel_cv)
+            result = packs.simulate(city_dir, policy, years, seed, var, travel_cv, hourly)
         else:
             result = room.simulate(city_dir, calls, policy, deadline_s, seed, street_posts, days, travel_cv=travel_cv)
     except Rejected as refused:

@@ -187,16 +187,23 @@ def _places(rng: np.random.Generator, villages: list[Village], zones: list[str])
 
 
 def simulate(
-    folder: Path, policy: str | None, years: float, seed: int, var: Path, travel_cv: float = 0.0
+    folder: Path, policy: str | None, years: float, seed: int, var: Path, travel_cv: float = 0.0,
+    hourly: bool = False
 ) -> dict[str, Any]:  # fmt: skip
-    """What `siaga simulate regions/NAME --years N` does. `policy` None = the pack's own."""
+    """What `siaga simulate regions/NAME --years N` does. `policy` None = the pack's own.
+
+    `hourly`: travel times follow the hour of the day, for the engine and the vehicles alike, as they do live. Without it
+    every hour has the day's mean, which is several times as quick (a change of the hour prices the whole network anew).
+    """
     region = pack.load(folder)
     demand = region.demand
     if demand is None:
         raise Rejected("no_demand", "demand.toml", folder=folder.name)
     graph = load_roads(folder, region, var)
     graph.warm_up()
-    limits = msgspec.structs.replace(region.limits, candidates_max=EXPLAINED_MAX, crew_check_s=None)
+    limits = msgspec.structs.replace(
+        region.limits, candidates_max=EXPLAINED_MAX, crew_check_s=None, hourly_traffic=hourly
+    )
     region = msgspec.structs.replace(region, limits=limits)
     calls = draw_year(region, demand, read_villages(folder / "kelurahan.csv"), years, seed)
     roads = GraphRoads(graph)
@@ -225,6 +232,7 @@ def simulate(
         "redispatched": log.redispatched,
         "moves": log.moves,
         "approximate_roads": graph.approximate,
+        "hourly_traffic": hourly,
         "assumed": "call taking, scene and hospital times; see simulators/packs.py",
         "travel_cv": travel_cv,
         "p1": _share(in_time, log.first_at_scene_s[urgent]),

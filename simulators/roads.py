@@ -7,8 +7,8 @@ route a trip, remembered while vehicles are likely to ask for it again.
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -58,7 +58,7 @@ class GraphRoads:
         self._graph = graph
         self.lon, self.lat = graph.node_lon, graph.node_lat
         self.s_per_m = {mode: graph.offroad_s_per_m(mode) for mode in graph.modes}
-        self._path = lru_cache(maxsize=PATHS_KEPT)(self._find_path)
+        self._paths: OrderedDict[tuple[int, int, Mode], tuple[int, NodePath | None]] = OrderedDict()
 
     def snap(self, lon: float, lat: float) -> tuple[int, float]:
         found = self._graph.attach(lon, lat)
@@ -67,15 +67,24 @@ class GraphRoads:
     def know(self, lon: float, lat: float, node: int, offroad_m: float) -> None:
         """The graph snaps by itself."""
 
-    def _find_path(self, u: int, v: int, mode: Mode) -> NodePath | None:
-        return self._graph.path_nodes(u, v, mode)
+    def _path(self, u: int, v: int, mode: Mode, setting_out: bool) -> NodePath | None:
+        """A trip keeps the way and the pace it set out with; one that sets out later asks the roads as they are then."""
+        known = self._paths.get((u, v, mode))
+        version = self._graph.live.version
+        if known is None or (setting_out and known[0] != version):
+            known = self._paths[u, v, mode] = (version, self._graph.path_nodes(u, v, mode))
+            if len(self._paths) > PATHS_KEPT:
+                self._paths.popitem(last=False)
+        else:
+            self._paths.move_to_end((u, v, mode))
+        return known[1]
 
     def node_eta_s(self, u: int, v: int, mode: Mode) -> float:
-        path = self._path(u, v, mode)
+        path = self._path(u, v, mode, setting_out=True)
         return math.inf if path is None else float(path.at_s[-1])
 
     def after_s(self, u: int, v: int, t: float, mode: Mode) -> tuple[int, float]:
-        path = self._path(u, v, mode)
+        path = self._path(u, v, mode, setting_out=False)
         if path is None:
             raise AssertionError(f"no way from {u} to {v}")
         i = int(np.searchsorted(path.at_s, t))

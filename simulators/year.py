@@ -147,7 +147,7 @@ def simulate_year(
     demand = region.demand
     if demand is None:
         raise Rejected("no_demand", "demand.toml", folder=folder.name)
-    limits = msgspec.structs.replace(region.limits, candidates_max=EXPLAINED_MAX)
+    limits = msgspec.structs.replace(region.limits, candidates_max=EXPLAINED_MAX, hourly_traffic=False)
     region = msgspec.structs.replace(region, limits=limits)
     years = days / 365.0
     calls = draw_year(region, demand, read_villages(folder / "kelurahan.csv"), years, seed, first)

@@ -21,6 +21,7 @@ from dispatch.model import Channel, Place, Rejected
 from dispatch.policies import registry
 from dispatch.policies.view import Choice, Move, Policy, View
 from dispatch.region import Region, UnitSpec
+from geo.roads import RoadGraph
 from geo.router import Router
 from sla.clocks import Case
 
@@ -65,8 +66,9 @@ class Replay:
     def __init__(self, region: Region, router: Router) -> None:
         limits = msgspec.structs.replace(region.limits, risk_check_s=None)  # only the choice is asked for, no warnings
         self.region = msgspec.structs.replace(region, limits=limits)
-        self.router = router
-        self._policy = _AssignOnly(registry.make(region.policy, region, router))
+        # Its own travel times: the hour and the closures of a past decision must not reach the roads that live units drive on.
+        self.router = router.twin() if isinstance(router, RoadGraph) else router
+        self._policy = _AssignOnly(registry.make(region.policy, region, self.router))
 
     def decide(self, case: Case, extra: Extra | None = None) -> Decision | None:
         """Who goes first, with `extra` among the free; None when the decision cannot be rebuilt or nobody would go."""

@@ -91,16 +91,16 @@ def test_many_trips_teach_the_factor_and_few_do_not() -> None:
             fixes, _ = drive(graph, a, b, slower=1.5, noise_m=3.0, seed=seed)
             learner.learn(fixes, LIGHTS, 3)
         if seed == 2:
-            few = learner.table().factors[LIGHTS][3].copy()
+            few = learner.learned.table(graph).factors[LIGHTS][3].copy()
     assert few is not None
-    learned = learner.table().factors[LIGHTS]
-    driven_s = learner.expected_s[LIGHTS][3]
-    ratio = learner.observed_s[LIGHTS][3] / driven_s
+    learned = learner.learned.table(graph).factors[LIGHTS]
+    sums = learner.learned
+    ratio = [sums.observed_s[LIGHTS][c][3] / sums.expected_s[LIGHTS][c][3] for c in graph.classes]
     assert ratio == pytest.approx([1.5] * len(graph.classes), rel=0.1)
     assert np.all(np.abs(few - prior[3]) < 0.15)
     assert np.all(learned[3] > few)
     assert np.allclose(learned[4], prior[4])
-    assert np.allclose(learner.table().factors[REGULAR], HourTable.prior(graph).factors[REGULAR])
+    assert np.allclose(learner.learned.table(graph).factors[REGULAR], HourTable.prior(graph).factors[REGULAR])
 
 
 def test_learned_speeds_reach_the_searches() -> None:
@@ -112,7 +112,7 @@ def test_learned_speeds_reach_the_searches() -> None:
     before = graph.node_eta_s(0, 99, LIGHTS)
     for seed in range(10):
         learner.learn(drive(graph, 0, 99, slower=2.0, seed=seed)[0], LIGHTS, 3)
-    traffic.set_table(learner.table())
+    traffic.set_table(learner.learned.table(graph))
     after = graph.node_eta_s(0, 99, LIGHTS)
     assert before is not None
     assert after is not None
