@@ -3,7 +3,7 @@
 One pass over the file; the positions of all its points are held by osmium while it lasts, 16 bytes each (a 50 MB .pbf has
 about 7 million), everything else follows the roads alone. Kept: ways with a driveable `highway` class that a vehicle on an emergency may use. Left out: footways, steps,
 cycleways, roads under construction, ferries (they are no highway), and ways closed to motor vehicles unless
-`emergency=yes`. Gates and private roads stay: a crew gets them opened. Turn restrictions are not read.
+`emergency=yes`. Gates and private roads stay: a crew gets them opened. Turn restrictions hold for every mode (geo.turns).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from geo.polylines import Lines, graph_from_lines
 from geo.roads import RoadGraph
 from geo.router import Rejected
 from geo.speeds import CLASS_INDEX
+from geo.turns import Turn
 
 # Called with (phase, done, total or None) while a file is read; phases: "roads", "graph".
 Progress = Callable[[str, int, int | None], None]
@@ -37,6 +38,8 @@ ALIASES: Mapping[str, str] = {
     "emergency_bay": "service",
 }
 CLOSED = frozenset({"no", "agricultural", "forestry"})
+EXEMPT = frozenset({"emergency", "motorcar", "motor_vehicle"})
+"""In a turn restriction's `except`: it does not bind us."""
 
 
 def _silent(_phase: str, _done: int, _total: int | None) -> None:
@@ -73,10 +76,12 @@ def load_osm(file: str | Path, region: str = "", progress: Progress = _silent) -
         limit_kmh=np.frombuffer(ways.limit_kmh, np.float64),
         true_length_m=np.full(len(ways.counts), np.nan),
     )
-    return graph_from_lines(
-        lines, ways.names.names, region=region or file.name.partition(".")[0], source=file.name,
+    graph = graph_from_lines(
+        lines, ways.names.names, turns=ways.turns(), region=region or file.name.partition(".")[0], source=file.name,
         licence="ODbL 1.0, (c) OpenStreetMap contributors",
     )  # fmt: skip
+    graph.notes["turns_not_read"] = float(ways.turns_not_read)
+    return graph
 
 
 class _Ways:
@@ -93,20 +98,59 @@ class _Ways:
         self.backward = array("B")
         self.limit_kmh = array("d")
         self.names = NameTable()
+        self.way_id = array("q")
+        self.restrictions: list[tuple[list[int], int, list[int], str]] = []
+        """Ways in, point, ways out, kind."""
+        self.turns_not_read = 0
+
+    def restrict(self, relation: osmium.osm.Relation) -> None:
+        """Take in a `type=restriction` relation; one that only concerns others is none of ours."""
+        tags = relation.tags
+        kind = tags.get("restriction:motorcar") or tags.get("restriction") or ""
+        if EXEMPT & set((tags.get("except") or "").replace(" ", "").split(";")):
+            return
+        if not kind and not tags.get("restriction:conditional"):
+            return  # for lorries, buses or bicycles
+        members: dict[str, list[tuple[str, int]]] = {}
+        for m in relation.members:
+            members.setdefault(m.role, []).append((m.type, m.ref))
+        into, via, out = (members.get(role, []) for role in ("from", "via", "to"))
+        timed = any(tags.get(t) for t in ("restriction:conditional", "day_on", "hour_on"))
+        plain = len(via) == 1 and via[0][0] == "n" and {t for t, _ in into + out} == {"w"}
+        several = kind.startswith("only_") and (len(into) != 1 or len(out) != 1)
+        if timed or not plain or several or not kind.startswith(("no_", "only_")):
+            self.turns_not_read += 1
+            return
+        self.restrictions.append(([r for _, r in into], via[0][1], [r for _, r in out], kind))
+
+    def turns(self) -> list[Turn]:
+        """The restrictions among the ways that were kept."""
+        line_of = {way: line for line, way in enumerate(self.way_id)}
+        return [
+            Turn(line_of[a], via, line_of[b], kind.startswith("only_"), kind == "no_u_turn")
+            for into, via, out, kind in self.restrictions
+            for a in into
+            for b in out
+            if a in line_of and b in line_of
+        ]
 
 
 def _read_ways(file: Path, progress: Progress) -> _Ways:
     ways = _Ways()
     roads = (
-        osmium.FileProcessor(str(file), osmium.osm.NODE | osmium.osm.WAY)
+        osmium.FileProcessor(str(file), osmium.osm.NODE | osmium.osm.WAY | osmium.osm.RELATION)
         .with_locations(POINT_STORE)
-        .with_filter(osmium.filter.EntityFilter(osmium.osm.WAY))
-        .with_filter(osmium.filter.KeyFilter("highway"))
+        .with_filter(osmium.filter.EntityFilter(osmium.osm.WAY | osmium.osm.RELATION))
+        .with_filter(osmium.filter.KeyFilter("highway").enable_for(osmium.osm.WAY))
+        .with_filter(osmium.filter.TagFilter(("type", "restriction")).enable_for(osmium.osm.RELATION))
     )
     for seen, way in enumerate(roads):
         if seen % PROGRESS_EVERY == 0:
             progress("roads", seen, None)
-        assert isinstance(way, osmium.osm.Way), "the filter lets only ways through"
+        if isinstance(way, osmium.osm.Relation):
+            ways.restrict(way)
+            continue
+        assert isinstance(way, osmium.osm.Way), "the filter lets only ways and relations through"
         tags = way.tags
         kind = tags["highway"]
         road_class = CLASS_INDEX.get(ALIASES.get(kind, kind))
@@ -124,6 +168,7 @@ def _read_ways(file: Path, progress: Progress) -> _Ways:
             ways.lon.append(place.lon if known else np.nan)
             ways.lat.append(place.lat if known else np.nan)
         ways.counts.append(len(way.nodes))
+        ways.way_id.append(way.id)
         ways.road_class.append(road_class)
         ways.name.append(ways.names.index(tags.get("name") or tags.get("ref") or ""))
         ways.forward.append(forward)

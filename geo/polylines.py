@@ -6,6 +6,7 @@ Works on flat arrays, one row a point, so that an extract with millions of point
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from scipy.sparse.csgraph import connected_components
 from geo.roads import RoadGraph
 from geo.router import M_PER_DEG, FloatArray, Rejected
 from geo.speeds import CLASSES, NO_ACCESS, seconds_by_class
+from geo.turns import Arcs, Turn, Turned, honour
 
 # A position is joined at a node, so arcs must be short: no straight gap is longer than this and no piece longer than 1.5
 # times it, which bounds that error to 75 m; the mean arc of Surabaya comes out at 48 m, 5 s in a lane.
@@ -48,8 +50,9 @@ class Lines:
 
 
 def graph_from_lines(
-    lines: Lines, names: list[str], *, region: str, source: str, licence: str, approximate: bool = False
-) -> RoadGraph:
+    lines: Lines, names: list[str], *, region: str, source: str, licence: str, approximate: bool = False,
+    turns: Sequence[Turn] = (),
+) -> RoadGraph:  # fmt: skip
     """Build the graph. `notes` of the result count what was dropped. Raises Rejected("empty_network") and others."""
     if not len(lines.line):
         raise Rejected("empty_network", f"{source} holds no road that can be driven")
@@ -101,6 +104,17 @@ def graph_from_lines(
     shape_step = np.concatenate([np.ones(int(ahead.sum()), np.int64), -np.ones(int(back.sum()), np.int64)])
 
     kept_node, dropped = _main_parts(len(node_ref), arc_from, arc_to)
+    turned: Turned | None = None
+    if turns:
+        piece_of = np.concatenate([np.flatnonzero(ahead), np.flatnonzero(back)])
+        refs = {int(r): int(v) for v, r in enumerate(node_ref) if r >= 0} if len(turns) else {}
+        turned = honour(kept_node, Arcs(arc_from, arc_to, arc_line, piece_of), turns, refs, _main_parts)
+        split = turned.split
+        kept_node = turned.kept
+        node_ref, node_lon, node_lat = node_ref[split.node_of], node_lon[split.node_of], node_lat[split.node_of]
+        arc_from, arc_to = split.arc_from, split.arc_to
+        arc_line, arc_length = arc_line[split.arc_of], arc_length[split.arc_of]
+        shape_begin, shape_count, shape_step = (c[split.arc_of] for c in (shape_begin, shape_count, shape_step))
     kept_arc = kept_node[arc_from] & kept_node[arc_to] & (arc_from != arc_to)
     if not kept_arc.any():
         raise Rejected("empty_network", f"{source} has no two points joined in both directions")
@@ -110,6 +124,8 @@ def graph_from_lines(
     open_road = ~np.isin(arc_class, [i for i, c in enumerate(CLASSES) if c in NO_ACCESS])
     access[renumber[arc_from[kept_arc][open_road]]] = True
     access[renumber[arc_to[kept_arc][open_road]]] = True
+    if turned is not None:
+        access &= ~turned.split.split[kept_node]
     if not access.any():
         access[:] = True
     length = arc_length[kept_arc]
@@ -126,6 +142,7 @@ def graph_from_lines(
             "components_dropped": float(dropped),
             "nodes_dropped": float((~kept_node).sum()),
             "km_dropped": float(arc_length[~kept_arc].sum() / 1000.0),
+            **({} if turned is None else turned.notes()),
         },
     )  # fmt: skip
 
