@@ -138,22 +138,26 @@ def load_edge_csv(nodes: str | Path, edges: str | Path, region: str = "") -> Roa
         raise Rejected("empty_network", f"{edges} or {nodes} has no rows")
     shapes = _edge_shapes(nodes.parent / SHAPES_FILE) if has_quality else {}
 
-    line: list[int] = []
-    ref: list[int] = []
-    lonlat: list[tuple[float, float]] = []
+    index = {node: i for i, node in enumerate(position)}
+    ref = list(position)
+    lonlat = list(position.values())
+    place: list[int] = []
+    counts: list[int] = []
     names = NameTable()
     road_class, name, forward, backward, limit, length = [], [], [], [], [], []
     inferred = 0
     for i, (edge_id, u, v, length_m, highway, oneway, street, extra) in enumerate(rows):
         try:
             a, b = int(u), int(v)
-            points = [position[a], *shapes.get((int(edge_id), a, b), ()), position[b]]
+            ends = index[a], index[b]
         except KeyError as missing:
             raise Rejected("bad_csv", f"{edges} row {i + 2} names node {missing} that {nodes} does not have") from None
-        line += [i] * len(points)
-        # Interior points are met by no other edge: references of their own, apart from densified ones (see polylines).
-        ref += [a, *(-(len(ref) + j + 1) for j in range(len(points) - 2)), b]
-        lonlat += points
+        # Interior points are met by no other edge: places of their own.
+        inner = shapes.get((int(edge_id), a, b), ())
+        place += [ends[0], *range(len(ref), len(ref) + len(inner)), ends[1]]
+        ref += [-(len(ref) + j + 1) for j in range(len(inner))]
+        lonlat += inner
+        counts.append(2 + len(inner))
         road_class.append(CLASS_INDEX.get(highway, CLASS_INDEX["unknown"]))
         name.append(names.index(street))
         forward.append(True)
@@ -163,7 +167,8 @@ def load_edge_csv(nodes: str | Path, edges: str | Path, region: str = "") -> Roa
         inferred += has_quality and extra != "osm"
     xy = np.array(lonlat)
     lines = Lines(
-        np.array(line), np.array(ref), xy[:, 0], xy[:, 1], np.array(road_class, np.uint8), np.array(name),
+        np.array(ref), xy[:, 0], xy[:, 1], np.array(place, np.int32), np.array(counts, np.int32),
+        np.array(road_class, np.uint8), np.array(name, np.int32),
         np.array(forward), np.array(backward), np.array(limit), np.array(length),
     )  # fmt: skip
     region = region or edges.name.split(".")[0]

@@ -1,7 +1,7 @@
 """Import of OpenStreetMap extracts (.osm.pbf, .osm, .osm.gz, .osm.bz2) into a road graph.
 
-One pass over the file; the positions of all its points are held by osmium while it lasts, 16 bytes each (a 50 MB .pbf has
-about 7 million), everything else follows the roads alone. Kept: ways with a driveable `highway` class that a vehicle on an emergency may use. Left out: footways, steps,
+Two passes over the file: the roads and turn restrictions first, then the positions of the points that roads use, so that
+memory follows the roads and not the buildings between them. Kept: ways with a driveable `highway` class that a vehicle on an emergency may use. Left out: footways, steps,
 cycleways, roads under construction, ferries (they are no highway), and ways closed to motor vehicles unless
 `emergency=yes`. Gates and private roads stay: a crew gets them opened. Turn restrictions hold for every mode (geo.turns).
 """
@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import osmium
 
 from geo.cities import NameTable, parse_kmh
@@ -22,15 +23,13 @@ from geo.router import Rejected
 from geo.speeds import CLASS_INDEX
 from geo.turns import Turn
 
-# Called with (phase, done, total or None) while a file is read; phases: "roads", "graph".
+# Called with (phase, done, total or None) while a file is read; phases: "roads", "points", "graph".
 Progress = Callable[[str, int, int | None], None]
 
 SUFFIXES = (".osm", ".pbf", ".osm.gz", ".osm.bz2")
 PROGRESS_EVERY = 20_000  # objects between two calls: often enough to see life, too seldom to cost time
-# Road points held at once, 32 bytes each: an island of Indonesia fits, a continent must be cut.
+# Road points held at once, some 30 bytes each: an island of Indonesia fits, a continent must be cut.
 POINTS_MAX = 60_000_000
-# osmium's store for sparse node numbers: a dense one would span the planet's 12 billion numbers.
-POINT_STORE = "sparse_mem_array"
 ALIASES: Mapping[str, str] = {
     "minor": "residential",
     "residential_link": "residential",
@@ -57,6 +56,11 @@ def load_osm(file: str | Path, region: str = "", progress: Progress = _silent) -
         raise Rejected("bad_osm", f"{file} is empty; the download was perhaps cut off")
     try:
         ways = _read_ways(file, progress)
+        refs, at = np.unique(np.frombuffer(ways.refs, np.int64), return_inverse=True)
+        place = at.astype(np.int32)
+        del at
+        ways.refs = array("q")
+        lon, lat = _read_points(file, refs, progress)
     except osmium.InvalidLocationError as error:
         raise Rejected(
             "wrong_projection", f"{file} is not in WGS84 degrees ({error}); reproject to EPSG:4326"
@@ -65,12 +69,13 @@ def load_osm(file: str | Path, region: str = "", progress: Progress = _silent) -
         raise Rejected("bad_osm", f"{file} cannot be read as OpenStreetMap data: {error}") from None
     progress("graph", 0, None)
     lines = Lines(
-        line=np.repeat(np.arange(len(ways.counts)), np.frombuffer(ways.counts, np.int32)),
-        ref=np.frombuffer(ways.refs, np.int64),
-        lon=np.frombuffer(ways.lon, np.float64),
-        lat=np.frombuffer(ways.lat, np.float64),
+        ref=refs,
+        lon=lon,
+        lat=lat,
+        place=place,
+        count=np.frombuffer(ways.counts, np.int32),
         road_class=np.frombuffer(ways.road_class, np.uint8),
-        name=np.frombuffer(ways.name, np.int32).astype(np.int64),
+        name=np.frombuffer(ways.name, np.int32),
         forward=np.frombuffer(ways.forward, np.uint8).astype(np.bool_),
         backward=np.frombuffer(ways.backward, np.uint8).astype(np.bool_),
         limit_kmh=np.frombuffer(ways.limit_kmh, np.float64),
@@ -89,8 +94,6 @@ class _Ways:
 
     def __init__(self) -> None:
         self.refs = array("q")
-        self.lon = array("d")
-        self.lat = array("d")
         self.counts = array("i")
         self.road_class = array("B")
         self.name = array("i")
@@ -137,12 +140,13 @@ class _Ways:
 
 def _read_ways(file: Path, progress: Progress) -> _Ways:
     ways = _Ways()
+    drawn, restricting = osmium.filter.KeyFilter("highway"), osmium.filter.TagFilter(("type", "restriction"))
+    drawn.enable_for(osmium.osm.WAY)
+    restricting.enable_for(osmium.osm.RELATION)
     roads = (
-        osmium.FileProcessor(str(file), osmium.osm.NODE | osmium.osm.WAY | osmium.osm.RELATION)
-        .with_locations(POINT_STORE)
-        .with_filter(osmium.filter.EntityFilter(osmium.osm.WAY | osmium.osm.RELATION))
-        .with_filter(osmium.filter.KeyFilter("highway").enable_for(osmium.osm.WAY))
-        .with_filter(osmium.filter.TagFilter(("type", "restriction")).enable_for(osmium.osm.RELATION))
+        osmium.FileProcessor(str(file), osmium.osm.WAY | osmium.osm.RELATION)
+        .with_filter(drawn)
+        .with_filter(restricting)
     )
     for seen, way in enumerate(roads):
         if seen % PROGRESS_EVERY == 0:
@@ -161,12 +165,7 @@ def _read_ways(file: Path, progress: Progress) -> _Ways:
             continue
         if len(ways.refs) + len(way.nodes) > POINTS_MAX:
             raise Rejected("too_large", f"{file} holds more than {POINTS_MAX} road points; cut it to the region")
-        for point in way.nodes:
-            ways.refs.append(point.ref)
-            place = point.location
-            known = place.valid()
-            ways.lon.append(place.lon if known else np.nan)
-            ways.lat.append(place.lat if known else np.nan)
+        ways.refs.extend(point.ref for point in way.nodes)
         ways.counts.append(len(way.nodes))
         ways.way_id.append(way.id)
         ways.road_class.append(road_class)
@@ -177,6 +176,33 @@ def _read_ways(file: Path, progress: Progress) -> _Ways:
     if not ways.refs:
         raise Rejected("empty_network", f"{file} holds no road that can be driven")
     return ways
+
+
+def _read_points(
+    file: Path, refs: npt.NDArray[np.int64], progress: Progress
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Positions of the points `refs` (ascending), lon and lat; nan for those the extract lacks."""
+    lon, lat = np.full(len(refs), np.nan), np.full(len(refs), np.nan)
+    # memoryview: the numbers are handed over one by one, no list of millions is made.
+    wanted = osmium.filter.IdFilter(refs.data)
+    found_ref, found_lon, found_lat = array("q"), array("d"), array("d")
+
+    def put() -> None:
+        at = np.searchsorted(refs, np.frombuffer(found_ref, np.int64))
+        lon[at], lat[at] = np.frombuffer(found_lon), np.frombuffer(found_lat)
+
+    for seen, node in enumerate(osmium.FileProcessor(str(file), osmium.osm.NODE).with_filter(wanted)):
+        if seen % PROGRESS_EVERY == 0:
+            progress("points", seen, len(refs))
+            put()
+            found_ref, found_lon, found_lat = array("q"), array("d"), array("d")
+        assert isinstance(node, osmium.osm.Node), "the filter lets only nodes through"
+        if node.location.valid():
+            found_ref.append(node.id)
+            found_lon.append(node.location.lon)
+            found_lat.append(node.location.lat)
+    put()
+    return lon, lat
 
 
 def directions(tags: Mapping[str, str] | osmium.osm.TagList, kind: str) -> tuple[bool, bool]:

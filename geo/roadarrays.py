@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,26 @@ from geo.router import LIGHTS, M_PER_DEG, REGULAR, FloatArray, Mode, Rejected
 # the last metres are walked or crept, so the default is slower (an assumption of this project, stated as such).
 OFFROAD_KMH: Mapping[Mode, float] = {LIGHTS: 15.0, REGULAR: 12.0}
 
+
+@dataclass(frozen=True, slots=True)
+class Shapes:
+    """Drawn points between the ends of arcs, kept once for both directions of a road: per arc (m,) its piece and whether it
+    runs against it; per piece how many points, and all points one piece after the other."""
+
+    piece: npt.NDArray[np.int32]
+    against: npt.NDArray[np.bool_]
+    points: npt.NDArray[np.int32]
+    lon: npt.NDArray[np.float32]  # 1 m at these longitudes, enough to draw
+    lat: npt.NDArray[np.float32]
+
+    @classmethod
+    def by_arc(cls, counts: npt.ArrayLike, lonlat: npt.ArrayLike) -> Shapes:
+        """From points counted by arc, each arc with points of its own: (m,) and (k, 2)."""
+        points = np.asarray(counts, np.int32)
+        xy = np.asarray(lonlat, np.float32).reshape(-1, 2)
+        return cls(np.arange(len(points), dtype=np.int32), np.zeros(len(points), np.bool_), points, xy[:, 0], xy[:, 1])
+
+
 NODES_MAX = 8_000_000  # int32 arc indices and the 2-core memory budget; a whole province fits
 
 
@@ -23,7 +44,7 @@ def checked(
     node_lon: npt.ArrayLike, node_lat: npt.ArrayLike, arc_from: npt.ArrayLike, arc_to: npt.ArrayLike,
     length_m: npt.ArrayLike, seconds: Mapping[Mode, npt.ArrayLike], offroad_access: npt.ArrayLike | None,
     arc_name: npt.ArrayLike | None, names: Sequence[str], arc_class: npt.ArrayLike | None, classes: Sequence[str],
-    shapes: tuple[npt.NDArray[np.int64], FloatArray] | None, m_per_deg: tuple[float, float] | None,
+    shapes: Shapes | None, m_per_deg: tuple[float, float] | None,
     offroad_kmh: Mapping[Mode, float] | None, source: str,
 ) -> dict[str, Any]:  # fmt: skip
     """The fields of a RoadGraph from the arguments of `RoadGraph.from_arrays`, which says what they mean.
@@ -31,7 +52,7 @@ def checked(
     Raises Rejected("empty_network" | "bad_coordinates" | "wrong_projection" | "bad_arcs" | "bad_speed" | "too_large").
     """
     lon, lat = np.ascontiguousarray(node_lon, np.float64), np.ascontiguousarray(node_lat, np.float64)
-    tail, head = np.asarray(arc_from, np.int64), np.asarray(arc_to, np.int64)
+    tail, head = _integers(arc_from), _integers(arc_to)
     length = np.asarray(length_m, np.float64)
     n, m = len(lon), len(tail)
     if n < 2 or m < 1:
@@ -89,6 +110,12 @@ def checked(
     }  # fmt: skip
 
 
+def _integers(column: npt.ArrayLike) -> npt.NDArray[Any]:
+    """As they are when they are whole numbers, which saves a copy of a long column."""
+    found = np.asarray(column)
+    return found if found.dtype.kind == "i" else found.astype(np.int64)
+
+
 def _require_degrees(lon: FloatArray, lat: FloatArray, source: str) -> None:
     """Refuse missing values, projected metres, and swapped or scattered coordinates, each with its own words."""
     where = source or "the network"
@@ -110,15 +137,19 @@ LOCAL_SPAN_MAX_DEG = 12.0  # the widest Indonesian province (Papua before the sp
 
 
 def _pack_shapes(
-    shapes: tuple[npt.NDArray[np.int64], FloatArray] | None, order: npt.NDArray[np.int64]
+    shapes: Shapes | None, order: npt.NDArray[np.int64]
 ) -> tuple[IntArray | None, npt.NDArray[np.float32] | None, npt.NDArray[np.float32] | None]:
-    """Shape points in the new arc order, as float32: 1 m at these longitudes, enough to draw."""
+    """Points of every arc in the new order of arcs, from its own start to its own end."""
     if shapes is None:
         return None, None, None
-    counts, points = shapes
-    begin = (np.cumsum(counts) - counts)[order]
-    chosen = counts[order]
+    piece, against = shapes.piece[order], shapes.against[order]
+    count = shapes.points[piece]
+    begin = (np.cumsum(shapes.points, dtype=np.int32) - shapes.points)[piece]
     first = np.zeros(len(order) + 1, np.int32)
-    np.cumsum(chosen, out=first[1:])
-    at = np.repeat(begin, chosen) + np.arange(int(first[-1])) - np.repeat(first[:-1], chosen)
-    return first, points[at, 0].astype(np.float32), points[at, 1].astype(np.float32)
+    np.cumsum(count, out=first[1:])
+    # An arc against its piece starts at the piece's last point and steps back.
+    start = np.where(against, begin + count - 1, begin)
+    step = np.where(against, -1, 1).astype(np.int32)
+    within = np.arange(int(first[-1]), dtype=np.int32) - np.repeat(first[:-1], count)
+    at = np.repeat(start, count) + within * np.repeat(step, count)
+    return first, shapes.lon[at], shapes.lat[at]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -70,9 +71,9 @@ def save(graph: RoadGraph, file: Path) -> None:
     for name, array in arrays.items():
         entries.append(ArrayEntry(name, array.dtype.str, list(array.shape), offset))
         offset += -(-array.nbytes // ALIGN) * ALIGN
-    payload = bytearray(offset)
-    for entry, array in zip(entries, arrays.values(), strict=True):
-        payload[entry.offset : entry.offset + array.nbytes] = np.ascontiguousarray(array).tobytes()
+    crc32 = 0
+    for part in _padded(arrays.values()):
+        crc32 = zlib.crc32(part, crc32)
     described = Header(
         format=FORMAT,
         region=graph.region,
@@ -86,7 +87,7 @@ def save(graph: RoadGraph, file: Path) -> None:
         notes=graph.notes,
         arrays=entries,
         payload_bytes=offset,
-        payload_crc32=zlib.crc32(payload),
+        payload_crc32=crc32,
     )
     header = msgspec.json.encode(described)
     header += b" " * (-(len(MAGIC) + 8 + len(header)) % ALIGN)
@@ -99,13 +100,21 @@ def save(graph: RoadGraph, file: Path) -> None:
     new_file = file.with_suffix(file.suffix + ".new")
     with new_file.open("wb") as out:
         out.write(MAGIC + len(header).to_bytes(8, "little") + header)
-        out.write(payload)
+        for part in _padded(arrays.values()):
+            out.write(part)
         out.flush()
         os.fsync(out.fileno())
     file.unlink(missing_ok=True)
     shutil.rmtree(order, ignore_errors=True)
     new_order.rename(order)
     new_file.rename(file)
+
+
+def _padded(arrays: Iterable[np.ndarray[Any, Any]]) -> Iterator[bytes | memoryview]:
+    """The array part of the file, piece by piece: nothing is held twice."""
+    for array in arrays:
+        yield np.ascontiguousarray(array).view(np.uint8).reshape(-1).data
+        yield bytes(-array.nbytes % ALIGN)
 
 
 def load(file: Path) -> RoadGraph:

@@ -12,9 +12,9 @@ import math
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -38,8 +38,10 @@ if TYPE_CHECKING:
 
     from geo.labels import Hierarchy
     from geo.nearest import RoadFleet
+    from geo.roadarrays import Shapes
     from geo.routes import PathFinder
 
+T = TypeVar("T")
 # Further than this from any road is an island, a river's far bank or a wrong fix: `estimate` then says straight line.
 # The furthest call of the two reference cities lies 3.03 km from a node.
 OFFROAD_TRUSTED_M = 3_500.0
@@ -47,14 +49,32 @@ OFFROAD_TRUSTED_M = 3_500.0
 OUTSIDE_M = 50_000.0
 
 
-@dataclass(frozen=True, slots=True)
 class Live:
-    """Travel times in force: seconds per arc in forward order and in reverse order, and a version to compare."""
+    """Travel times in force: seconds per arc, in reverse order of arcs, and per chain slot ahead and back (geo.chains); and a
+    version to compare. The latter two are worked out by mode when they are first asked for."""
 
-    version: int
-    forward: Mapping[Mode, FloatArray]
-    reverse: Mapping[Mode, FloatArray]
-    chains: Mapping[Mode, tuple[FloatArray, FloatArray]]  # seconds ahead and back per chain slot, see geo.chains
+    def __init__(self, graph: RoadGraph, version: int, forward: Mapping[Mode, FloatArray]) -> None:
+        self.version = version
+        self.forward = forward
+        self.reverse = _ByMode(lambda mode: forward[mode][graph.rev_arc])
+        self.chains = _ByMode(lambda mode: graph.chains.weights(forward[mode]))
+
+    def of_version(self, version: int) -> Live:
+        """The same times, and what has been worked out of them, under the number they are put in force by."""
+        other = copy(self)
+        other.version = version
+        return other
+
+
+class _ByMode(dict[Mode, T]):
+    """Fills itself. Two threads may work out the same at once; both get the same."""
+
+    def __init__(self, make: Callable[[Mode], T]) -> None:
+        self._make = make
+
+    def __missing__(self, mode: Mode) -> T:
+        made = self[mode] = self._make(mode)
+        return made
 
 
 class Workspace(threading.local):
@@ -142,7 +162,7 @@ class RoadGraph:
         self.chains = self.strung or Chains.build(
             self.n_nodes, self.first_out, self.arc_to, self.rev_first, self.rev_from
         )
-        self.live = Live(0, {}, {}, {})
+        self.live = Live(self, 0, {})
         self.set_seconds(self.base_s)
 
     # ---- building -------------------------------------------------------------------------------------------------
@@ -164,7 +184,7 @@ class RoadGraph:
         arc_class: npt.ArrayLike | None = None,
         classes: Sequence[str] = ("road",),
         node_ref: npt.ArrayLike | None = None,
-        shapes: tuple[npt.NDArray[np.int64], FloatArray] | None = None,
+        shapes: Shapes | None = None,
         m_per_deg: tuple[float, float] | None = None,
         region: str = "",
         source: str = "",
@@ -177,7 +197,7 @@ class RoadGraph:
         node_lon, node_lat (n,) degrees; arc_from, arc_to (m,) node indices; length_m (m,); seconds per mode (m,).
         offroad_access (n,) bool: nodes where a position off the network may join it (default: all).
         arc_name (m,) indexes `names` (names[0] must be ""), arc_class (m,) indexes `classes`.
-        shapes: (points per arc (m,), all interior points lon, lat (k, 2) one arc after the other), for drawing. m_per_deg: local scale (x, y).
+        shapes: drawn points between the ends. m_per_deg: local scale (x, y).
         Raises Rejected("empty_network" | "bad_coordinates" | "bad_arcs" | "bad_speed" | "too_large").
         """
         from geo.roadarrays import checked
@@ -250,6 +270,8 @@ class RoadGraph:
         force in no time. May run in another thread while this graph answers: it reads nothing that changes.
         """
         live = self._live_of(seconds)
+        for mode in live.forward:
+            live.chains[mode]  # the nearest units are asked for beside the hierarchies
         hierarchy, paths = self.hierarchy, self.paths
         weights = {mode: hierarchy.customised(s) for mode, s in live.forward.items()}
         return Prepared(live, weights, {mode: paths.customised(s) for mode, s in live.forward.items()})
@@ -260,7 +282,7 @@ class RoadGraph:
         if prepared.weights:
             self.hierarchy.adopt(version, prepared.weights)
             self.paths.adopt(version, prepared.metrics)
-        self.live = replace(prepared.live, version=version)
+        self.live = prepared.live.of_version(version)
 
     def twin(self) -> RoadGraph:
         """The same roads with travel times of their own, at first those without any condition: for questions about another
@@ -274,16 +296,13 @@ class RoadGraph:
 
     def _live_of(self, seconds: Mapping[Mode, FloatArray]) -> Live:
         forward: dict[Mode, FloatArray] = {}
-        reverse: dict[Mode, FloatArray] = {}
         for mode in self.base_s:
             s = seconds[mode]
             assert s.shape == (self.n_arcs,), "one travel time per arc"
             if not s.min() >= 0.0:
                 raise Rejected("bad_speed", f"mode {mode!r} got a negative or missing travel time")
             forward[mode] = np.ascontiguousarray(s, np.float64)
-            reverse[mode] = forward[mode][self.rev_arc]
-        chains = {mode: self.chains.weights(s) for mode, s in forward.items()}
-        return Live(0, forward, reverse, chains)
+        return Live(self, 0, forward)
 
     def require_mode(self, mode: Mode) -> None:
         if mode not in self.base_s:

@@ -153,7 +153,7 @@ def test_progress_is_reported(tmp_path: Path) -> None:
     (tmp_path / "uji.osm").write_text(osm_xml(RING, SQUARE))
     phases: list[str] = []
     load_osm(tmp_path / "uji.osm", progress=lambda phase, done, total: phases.append(phase))
-    assert list(dict.fromkeys(phases)) == ["roads", "graph"]
+    assert list(dict.fromkeys(phases)) == ["roads", "points", "graph"]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from geo import roadcache
+from geo.roadarrays import Shapes
 from geo.roads import RoadGraph
 from geo.router import LIGHTS, REGULAR, Rejected
 from tests.geo.worlds import LAT0, LON0, grid
@@ -42,7 +43,7 @@ def test_shapes_and_missing_shapes_both_survive(tmp_path: Path) -> None:
     bend = np.array([[LON0 + 0.001, LAT0 + 0.001]])
     graph = RoadGraph.from_arrays(
         [LON0, LON0 + 0.002], [LAT0, LAT0], [0, 1], [1, 0], [300.0, 300.0], {LIGHTS: [30.0, 30.0]},
-        shapes=(np.array([1, 0]), bend), node_ref=[7, 9],
+        shapes=Shapes.by_arc([1, 0], bend), node_ref=[7, 9],
     )  # fmt: skip
     graph.save(tmp_path / "a.roads")
     loaded = RoadGraph.load(tmp_path / "a.roads")

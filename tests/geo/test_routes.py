@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from geo.roadarrays import Shapes
 from geo.roads import RoadGraph
 from geo.router import LIGHTS, REGULAR
 from geo.routes import manoeuvre_of
@@ -103,7 +104,7 @@ def test_shape_points_are_drawn_in_driving_direction() -> None:
     bend = np.array([[LON0 + STEP_DEG, LAT0 + 0.001]])
     graph = RoadGraph.from_arrays(
         [LON0, LON0 + 2 * STEP_DEG], [LAT0, LAT0], [0, 1], [1, 0], [500.0, 500.0], {LIGHTS: [30.0, 30.0]},
-        shapes=(np.array([1, 1]), np.vstack([bend, bend])),
+        shapes=Shapes.by_arc([1, 1], np.vstack([bend, bend])),
     )  # fmt: skip
     for a, b in ((0, 1), (1, 0)):
         route = graph.route(graph.node_lon[a], LAT0, graph.node_lon[b], LAT0)

@@ -15,6 +15,7 @@ import pytest
 from geo import tiles
 from geo.places import Place
 from geo.places_tables import TypedShape
+from geo.roadarrays import Shapes
 from geo.roads import RoadGraph
 from geo.router import LIGHTS, Rejected
 from geo.tiles import EXTENT, ZOOM_MAX, ZOOM_MIN, TileSource, mercator, road_lines
@@ -95,7 +96,7 @@ def test_shape_points_of_an_import_are_drawn() -> None:
     """A bend inside an arc shows on the map, in the arc's own place."""
     bend = np.array([[LON - 0.002, LAT + 0.001]])
     counts = np.array([1, 1, 0, 0, 0, 0, 0])
-    made = road_lines(graph((counts, np.vstack([bend, bend]))))
+    made = road_lines(graph(Shapes.by_arc(counts, np.vstack([bend, bend]))))
     besar = next(line for _, name, _, line in made if name == "Jalan Besar")
     x, y = mercator(bend[:, 0], bend[:, 1])
     assert min(math.hypot(px - x[0], py - y[0]) for px, py in besar.coords) < 1.5  # shapes are kept to 1 m

@@ -55,6 +55,9 @@ class Serving:
         await live.submit(co.StartDuty(unit_id="A1"), crew("A1"))
         await live.submit(report("medis", STEP * 10), TAKER)
         assert live.engine is not None
+        async with asyncio.timeout(30.0):
+            while not live.engine.state.active_ids:  # noqa: ASYNC110 - a round may wait for its turn
+                await asyncio.sleep(0)
         [assignment_id] = live.engine.state.active_ids
         await live.submit(co.AcknowledgeJob(assignment_id=assignment_id), crew("A1"))
         self.clock.at = after(10.0)
