@@ -48,7 +48,7 @@ def remedies(
                     break  # the rest comes later still
                 agency = engine.state.units[arrival.unit_id].agency
                 kind = "diversion" if leaves is not None else _kind(engine, agency)
-                spread_s = prediction.spread_s(arrival.eta_s - arrival.turnout_s)
+                spread_s = engine.spread_s(arrival.eta_s - arrival.turnout_s, at)
                 alone = prediction.chance_within(left_s, arrival.eta_s, spread_s)
                 together = round(1.0 - (1.0 - chance) * (1.0 - alone), 4)
                 if kind not in found or found[kind].chance < together:

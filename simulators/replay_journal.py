@@ -111,12 +111,12 @@ def compare(
     asked = [(registry.make(name, region, router), Decisions(name)) for name in policies]
     for batch in _rounds(entries):
         first = batch[0]
+        engine.turn_hour(first.at)
         decided = isinstance(first.event, ROUND) and first.actor == ENGINE
         if decided and (since is None or first.at >= since) and (until is None or first.at < until):
             _ask(engine, batch, asked)
         for entry in batch:
-            if region.limits.hourly_traffic:
-                engine.conditions.set_hour(engine.local_hour(entry.at))
+            engine.turn_hour(entry.at)
             engine.apply(entry)
     return [found for _, found in asked]
 

@@ -83,7 +83,9 @@ def open_city(folder: Path, var: Path) -> City:
     region = pack.load(folder)
     if region.demand is None or not (folder / "kelurahan.csv").exists():
         raise Rejected("no_demand", "demand.toml", folder=folder.name)
-    limits = msgspec.structs.replace(region.limits, candidates_max=EXPLAINED_MAX, risk_check_s=None, crew_check_s=None)
+    limits = msgspec.structs.replace(
+        region.limits, candidates_max=EXPLAINED_MAX, risk_check_s=None, crew_check_s=None, hourly_traffic=False
+    )
     graph = load_roads(folder, region, var)
     graph.warm_up()
     return City(
