@@ -84,8 +84,7 @@ class Engine:
         self._first_flags: dict[tuple[str, int], Mapping[str, bool]] = {}
         self._able: dict[str, Sequence[Unit]] = {}
         """The fleet is the pack's and the snapshot's; nobody joins it while an engine lives."""
-        self.aways: dict[str, tuple[Position, str, bool]] = {}
-        """Whether a unit is away from its post, by unit, with the fix and the post this was worked out for."""
+        self.spots: dict[str, planning.Spot] = {}
         self._nearby = Nearby()
         self._assigned_seq = 0
         self._round_wanted = False

@@ -264,6 +264,7 @@ class State:
             if incident.ended_at is None:
                 continue  # reopened meanwhile; it will end again
             del self.incidents[incident_id]
+            self.stirred.pop(incident_id, None)
             self.recommended.pop(incident_id, None)
             for assignment_id in incident.assignment_ids:
                 self.assignments.pop(assignment_id, None)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from dispatch import events as ev
 from dispatch import plans, prediction
-from dispatch.model import COMING_STATES, AssignmentState, Incident, Unit
+from dispatch.model import COMING_STATES, AssignmentState, Incident, Position, Unit, UnitState
 from dispatch.policies.view import Arrival, Choice, Need
 from dispatch.region import PRE_ALERT, Region
 from geo.router import DETOUR_FACTOR, LIGHTS, STRAIGHT_LINE_SPEED_KMH, FloatArray, straight_line_m
@@ -51,6 +51,16 @@ S_PER_M = DETOUR_FACTOR * 3.6 / STRAIGHT_LINE_SPEED_KMH[LIGHTS]
 """For a place no road leads to: the straight-line router's own pace."""
 
 
+class Spot(NamedTuple):
+    """Of a unit's fix and post: whether it is away from the post, and the fix to a metre."""
+
+    position: Position | None
+    post: str | None
+    away: bool
+    lon: float
+    lat: float
+
+
 class EngineView:
     """`policies.view.View` over an engine's present state. Made anew each round; computes lists once."""
 
@@ -65,10 +75,9 @@ class EngineView:
         self._coming: list[Need] | None = None
         self._may_divert: frozenset[str] | None = None
         self._free: list[str] | None = None
-        self._turnouts: dict[str, float] = {}
-        self._sorted_out: dict[int, tuple[Sequence[str], dict[tuple[str, ...], Pools]]] = {}
+        self._posted: dict[str, float] = {}
+        self._sorted_out: dict[int, tuple[Sequence[str] | None, dict[str, Pools]]] = {}
         """By identity of the list, which is kept so that no other can take its place."""
-        self._places: dict[str, tuple[float, float, float | None]] = {}
         self.stirred_agencies: frozenset[str] = frozenset()
         self._hour = engine.local_hour(at)
 
@@ -114,13 +123,6 @@ class EngineView:
         return self._engine.excluded(need.incident_id)
 
     def turnout_s(self, unit: Unit) -> float:
-        """As `_turnout_s`, worked out once a round and unit."""
-        known = self._turnouts.get(unit.unit_id)
-        if known is None:
-            known = self._turnouts[unit.unit_id] = self._turnout_s(unit)
-        return known
-
-    def _turnout_s(self, unit: Unit) -> float:
         """Alert to wheels rolling: by what the unit is doing and, at its post, by the hour (night 22-06)."""
         posted_s = self._posted_turnout_s(unit)
         rolling_s = min(ROLLING_TURNOUT_S, posted_s)
@@ -133,24 +135,37 @@ class EngineView:
 
     def away(self, unit: Unit) -> bool:
         """Whether a free crew is in its vehicle: on the way to its post, or just done somewhere else."""
-        if unit.position is None or unit.post is None:
-            return False
-        known = self._engine.aways.get(unit.unit_id)
-        if known is None or known[0] is not unit.position or known[1] != unit.post:
-            post = self.region.posts[unit.post]
-            metres = straight_line_m(unit.position.lon, unit.position.lat, post.lon, post.lat)
-            known = self._engine.aways[unit.unit_id] = (unit.position, unit.post, metres > AT_POST_M)
-        return known[2]
+        return self._spot(unit).away
+
+    def _spot(self, unit: Unit) -> Spot:
+        """What follows from a unit's fix and its post, worked out once for each."""
+        spot = self._engine.spots.get(unit.unit_id)
+        if spot is None or spot.position is not unit.position or spot.post != unit.post:
+            p = unit.position
+            if p is None:
+                spot = Spot(None, unit.post, False, 0.0, 0.0)
+            else:
+                away = False
+                if unit.post is not None:
+                    post = self.region.posts[unit.post]
+                    away = straight_line_m(p.lon, p.lat, post.lon, post.lat) > AT_POST_M
+                spot = Spot(p, unit.post, away, round(p.lon, 5), round(p.lat, 5))
+            self._engine.spots[unit.unit_id] = spot
+        return spot
 
     def _posted_turnout_s(self, unit: Unit) -> float:
-        kind = self.region.unit_types[unit.unit_type]
-        return kind.turnout_night_s if self._hour >= 22 or self._hour < 6 else kind.turnout_day_s
+        posted_s = self._posted.get(unit.unit_type)
+        if posted_s is None:
+            kind = self.region.unit_types[unit.unit_type]
+            posted_s = kind.turnout_night_s if self._hour >= 22 or self._hour < 6 else kind.turnout_day_s
+            self._posted[unit.unit_type] = posted_s
+        return posted_s
 
     def arrivals(self, need: Need, unit_ids: Sequence[str] | None = None, k: int | None = None) -> Sequence[Arrival]:
         without = self.excluded(need)
         if need.coming is not None:
             without -= {need.coming}  # it is asked about its own place, to be compared with the others
-        pools = self._pools(self.free_units() if unit_ids is None else unit_ids, need.capabilities)
+        pools = self._pools(unit_ids, need.slot)
         found: list[tuple[float, str, float]] = []
         members: list[str] = []
         for mode, (ids, turnout_s) in pools.items():
@@ -167,23 +182,26 @@ class EngineView:
         found.sort()
         return [Arrival(unit_id, eta_s, turnout_s) for eta_s, unit_id, turnout_s in found[:k]]
 
-    def _pools(self, unit_ids: Sequence[str], capabilities: tuple[str, ...]) -> Pools:
-        """Those with one of these capabilities, sorted out once a round for each list of units that is asked about."""
-        asked, by_capabilities = self._sorted_out.setdefault(id(unit_ids), (unit_ids, {}))
-        pools = by_capabilities.get(capabilities)
+    def _pools(self, unit_ids: Sequence[str] | None, slot: str) -> Pools:
+        """Those of the list (None: the free) that can fill such a place, sorted out once a round for each list."""
+        asked, by_slot = self._sorted_out.setdefault(id(unit_ids), (unit_ids, {}))
+        pools = by_slot.get(slot)
         if pools is None:
-            pools = by_capabilities[capabilities] = self._pool(asked, capabilities)
+            able = self._engine.able(slot)
+            if asked is None:
+                members = [unit for unit in able if unit.state is UnitState.AVAILABLE]
+            else:
+                wanted = set(asked)
+                members = [unit for unit in able if unit.unit_id in wanted]
+            pools = by_slot[slot] = self._pool(members)
         return pools
 
-    def _pool(self, unit_ids: Sequence[str], capabilities: tuple[str, ...]) -> Pools:
-        units = self.units
+    def _pool(self, members: Sequence[Unit]) -> Pools:
         by_mode: dict[str, tuple[list[str], list[float]]] = {}
-        for unit_id in unit_ids:
-            unit = units[unit_id]
-            if not unit.capabilities.isdisjoint(capabilities):
-                ids, turnout_s = by_mode.setdefault(unit.mode, ([], []))
-                ids.append(unit_id)
-                turnout_s.append(self.turnout_s(unit))
+        for unit in members:
+            ids, turnout_s = by_mode.setdefault(unit.mode, ([], []))
+            ids.append(unit.unit_id)
+            turnout_s.append(self.turnout_s(unit))
         return {mode: (ids, np.array(turnout_s)) for mode, (ids, turnout_s) in by_mode.items()}
 
     def _straight(self, need: Need, members: list[str]) -> list[Arrival]:
@@ -199,16 +217,11 @@ class EngineView:
         return found
 
     def place(self, unit_id: str) -> tuple[float, float, float | None]:
-        """(lon, lat, age in seconds) of a unit's last fix to a metre and a tenth, worked out once a round; zeros, None without."""
-        found = self._places.get(unit_id)
-        if found is None:
-            p = self.units[unit_id].position
-            if p is None:
-                found = (0.0, 0.0, None)
-            else:
-                found = (round(p.lon, 5), round(p.lat, 5), round((self.at - p.fixed_at).total_seconds(), 1))
-            self._places[unit_id] = found
-        return found
+        """(lon, lat, age in seconds) of a unit's last fix to a metre and a tenth; zeros and None without one."""
+        spot = self._spot(self.units[unit_id])
+        if spot.position is None:
+            return 0.0, 0.0, None
+        return spot.lon, spot.lat, round((self.at - spot.position.fixed_at).total_seconds(), 1)
 
     def busy_stage(self, unit_id: str) -> str | None:
         assignment_id = self.units[unit_id].assignment_id
