@@ -167,6 +167,10 @@ def test_what_is_scraped_is_clean_by_promtools_lint() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+CORE_PANELS = {"row", "stat", "timeseries", "table", "barchart", "gauge", "heatmap", "text"}
+"""Panel types every Grafana since 10 has."""
+
+
 def expressions() -> list[str]:
     dashboard = json.loads(GRAFANA.read_text(encoding="utf-8"))
     return [t["expr"] for panel in dashboard["panels"] for t in panel.get("targets", [])]
@@ -213,6 +217,13 @@ def test_the_dashboard_imports_cleanly() -> None:
         assert not cells & taken, panel["title"]
         assert spot["x"] + spot["w"] <= 24
         taken |= cells
+        assert panel["type"] in CORE_PANELS, "needs no plugin"
         if panel["type"] != "row":
             assert panel["description"], panel["title"]
-            assert panel["datasource"]["uid"] == "${datasource}"
+            assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+            assert set(panel["fieldConfig"]) == {"defaults", "overrides"}
+            targets = panel["targets"]
+            assert len({t["refId"] for t in targets}) == len(targets)
+            assert all(t["datasource"] == panel["datasource"] for t in targets)
+            steps = panel["fieldConfig"]["defaults"].get("thresholds", {}).get("steps", [{"value": None}])
+            assert steps[0]["value"] is None, "the first threshold is the base"
