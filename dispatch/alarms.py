@@ -113,6 +113,11 @@ def at_risk(engine: Engine, incident_id: str, at: datetime) -> tuple[list[ev.Any
     limits = engine.region.limits
     left_s = (engine.deadline(incident) - at).total_seconds()
     last_call = left_s <= limits.warn_left_s
+    held_until = None if incident.confirmed else incident.confirm_due_at
+    if predicted_at is None and held_until is not None and not last_call:
+        # held a moment on purpose (a likely duplicate, questions still going on): worth a word only if it outlasts that
+        wait_s = (held_until - at).total_seconds() + 1.0
+        return [], max(1.0, min(wait_s, left_s - limits.warn_left_s))
     if chance >= (max(LAST_CALL_CHANCE, limits.risk_chance) if last_call else limits.risk_chance):
         return [], _next_look_s(limits, left_s, None if predicted_at is None else (predicted_at - at).total_seconds())
     return [_warning(engine, incident, at, chance, predicted_at)], 0.0

@@ -438,7 +438,6 @@ def _job_unanswered(s: State, e: ev.JobUnanswered, entry: ev.Entry) -> None:
 
 def _unit_withdrawn(s: State, e: ev.UnitWithdrawn, entry: ev.Entry) -> None:
     s._end_assignment(e.assignment_id, AssignmentState.WITHDRAWN, e.reason, entry)
-    _lost(s, e.assignment_id)
 
 
 def _unit_en_route(s: State, e: ev.UnitEnRoute, entry: ev.Entry) -> None:

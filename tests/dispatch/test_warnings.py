@@ -134,3 +134,25 @@ def test_a_unit_that_would_gain_nothing_is_no_remedy() -> None:
     entries = engine.step(report("medis", -0.09), after(5), TAKER)
     warning = next(e.event for e in entries if isinstance(e.event, ev.ResponseAtRisk))
     assert (warning.remedy, warning.remedy_unit, warning.remedies) == ("none", None, [])
+
+
+def test_what_is_held_a_moment_on_purpose_is_not_warned_of_before_that_is_over() -> None:
+    """A likely duplicate waits for a person; nobody coming is by design then, and worth a word only if it goes on."""
+    engine = make_engine()
+    engine.step(report("medis"), after(5), TAKER)
+    entries = engine.step(report("medis", 0.0001), after(20), TAKER)
+    held = next(e.event for e in entries if isinstance(e.event, ev.IncidentOpened))
+    assert held.confirm_due_at is not None
+    assert not any(isinstance(e.event, ev.ResponseAtRisk) for e in entries)
+    for unit in engine.region.units.values():  # nobody is left to send when the hold is over
+        if engine.state.units[unit.unit_id].assignment_id is None:
+            engine.step(co.EndDuty(unit_id=unit.unit_id), after(21), DISPATCHER)
+    warned = []
+    while (due := engine.next_deadline()) is not None and due <= after(120):
+        warned += [
+            (e.at - held.confirm_due_at).total_seconds()
+            for e in engine.step(co.Wake(), due)
+            if isinstance(e.event, ev.ResponseAtRisk) and e.event.incident_id == held.incident_id
+        ]
+    assert len(warned) == 1
+    assert 0.0 <= warned[0] <= 2.0
