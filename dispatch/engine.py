@@ -22,6 +22,7 @@ from dispatch.fold import State
 from dispatch.model import (
     COMING_STATES,
     ENGINE,
+    NUMBERS_UNSEEN_MAX,
     OPEN_STATES,
     Actor,
     Assignment,
@@ -543,6 +544,12 @@ class Engine:
 
 
 def _next_id(day: str, last: str) -> str:
-    """Day and running number, four digits and more if a day needs them: `261124-0147`."""
-    number = int(last.rsplit("-", 1)[1]) + 1 if last.startswith(day + "-") else 1
-    return f"{day}-{number:04d}"
+    """Day and running number, four digits and more if a day needs them: `261124-0147`.
+
+    A new day begins in the thousand of the last lead (modulo ten, to stay short): a leader that was cut off and replaced may
+    count on past midnight as well, and must not meet ours.
+    """
+    running = int(last.rpartition("-")[2] or 0)
+    if not last.startswith(day + "-"):
+        running = running // NUMBERS_UNSEEN_MAX % 10 * NUMBERS_UNSEEN_MAX
+    return f"{day}-{running + 1:04d}"

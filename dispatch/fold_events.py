@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dispatch import events as ev
 from dispatch.model import (
+    NUMBERS_UNSEEN_MAX,
     Assignment,
     AssignmentState,
     Channel,
@@ -582,19 +583,18 @@ def _lead_taken(s: State, e: ev.LeadTaken, entry: ev.Entry) -> None:
     """The leader before may have given numbers that never reached the journal (it was cut off and served from its spool):
     callers hold links and crews hold jobs with them. Ours begin in the next thousand, so that none is given twice.
     """
+    if s.leader_url:  # the very first leader has nobody before it
+        s.last_report = _next_thousand(s.last_report or NO_NUMBER)
+        s.last_incident = _next_thousand(s.last_incident or NO_NUMBER)
     s.leader_url = e.url
-    s.last_report = _next_thousand(s.last_report)
-    s.last_incident = _next_thousand(s.last_incident)
 
 
-NUMBERS_UNSEEN_MAX = 1000
-"""Numbers a cut-off leader may give before another replaces it: ten seconds of patience at 100 reports a second."""
+NO_NUMBER = "0-0000"
+"""On no day: stands for nothing given yet, as far as the journal knows."""
 
 
 def _next_thousand(last: str) -> str:
-    """`261124-0147` -> `261124-1000`; the next one given is 1001. Nothing given yet stays so."""
-    if not last:
-        return last
+    """`261124-0147` -> `261124-1000`; the next one given is 1001."""
     day, _, number = last.rpartition("-")
     return f"{day}-{(int(number) // NUMBERS_UNSEEN_MAX + 1) * NUMBERS_UNSEEN_MAX:04d}"
 

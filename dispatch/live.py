@@ -39,6 +39,8 @@ QUEUE_MAX = 5000
 """Commands waiting: 25 s at 200 reports/s. Beyond it public intake is told to come back; staff wait."""
 PUBLIC_QUEUE_MAX = 4000
 """Public intake is refused earlier, so that staff always find room."""
+CROWDED_AT = 500
+"""Commands waiting, 2.5 s at 200 reports/s, from which on positions and dashboards are put off; long before any report is."""
 BATCH_MAX = 256
 """Commands a commit may hold; keeps one batch well under a tenth of a second of deciding."""
 ANSWERS_MAX = 200_000
@@ -284,6 +286,11 @@ class Live:
 
     async def _once_more(self, told: Told, command: co.AnyCommand) -> bytes:
         return await self.submit(command, told.actor, key=told.key, body_hash=told.body_hash)
+
+    @property
+    def crowded(self) -> bool:
+        """So many commands wait that whatever can be asked again later should be."""
+        return self._queue.qsize() >= CROWDED_AT
 
     def fix(self, unit_id: str, position: Position) -> None:
         """A GPS fix: into the engine's fleet and out to the consoles, never through the queue or the journal."""

@@ -8,6 +8,9 @@ FAST = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 
 
 queue_depth = Gauge("siaga_queue_depth", "Commands waiting for the region's writer.")
 shed = Counter("siaga_public_shed_total", "Public reports refused with 429 because the queue was full.")
+put_off = Counter(
+    "siaga_put_off_total", "Positions and dashboards told to ask again because many commands waited.", ["route"]
+)
 decision_failures = Counter("siaga_decision_failures_total", "Commands whose decision raised: a defect, page somebody.")
 commit_seconds = Histogram("siaga_commit_seconds", "Time to make one batch durable.", buckets=FAST)
 batch_entries = Histogram(

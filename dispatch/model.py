@@ -329,4 +329,7 @@ class Actor(msgspec.Struct, frozen=True, omit_defaults=True):
         return f"{self.role}:{self.name}"
 
 
+NUMBERS_UNSEEN_MAX = 1000
+"""Numbers a cut-off leader may give before another replaces it: ten seconds of patience at 100 reports a second."""
+
 ENGINE = Actor(role="system", name="engine")

@@ -24,7 +24,7 @@ from typing import IO, Any, Protocol
 import msgspec
 
 from dispatch.events import Entry
-from dispatch.journal import SUBJECT_FIELDS, Answer, Batch, JournalFenced, JournalUnavailable, Told
+from dispatch.journal import SUBJECT_FIELDS, Answer, Batch, JournalFenced, JournalUnavailable, Rows, Told
 
 log = logging.getLogger("siaga.spool")
 
@@ -37,6 +37,9 @@ SPOOL_MAX = 2 * 1024 * 1024 * 1024
 """2 GiB is more than a day at 200 reports a second; a full disk must not come as a surprise."""
 RETRY_S = 0.5
 """How often the database is tried again while it is away."""
+
+DRAINED_AT_ONCE_MAX = 64
+"""Batches a commit may hold while draining; reached by doubling, so that a database that can only take little gets little."""
 
 Run = Callable[..., Awaitable[Any]]
 Leave = Callable[[list[Told]], Awaitable[None]]
@@ -253,6 +256,7 @@ class SpoolingJournal:
         await self.inner.append(batch)
 
     async def _spool(self, batch: Batch) -> None:
+        cut: asyncio.CancelledError | None = None
         try:
             if self._begun and not self._held:
                 await self._run(self.disk.clear)  # it could not be deleted after the last drain
@@ -260,7 +264,6 @@ class SpoolingJournal:
             header = b"" if self._begun else MAGIC + self.inner.writer.bytes
             record = encode_record(batch)
             writing = asyncio.ensure_future(self._run(self.disk.append, header + record))
-            cut: asyncio.CancelledError | None = None
             try:
                 await asyncio.shield(writing)
             except asyncio.CancelledError as cancelled:
@@ -269,6 +272,8 @@ class SpoolingJournal:
                 await asyncio.wait([writing])
             writing.result()
         except OSError as error:
+            if cut is not None:
+                raise cut from error  # or whoever ends us would wait for ever for a writer that tries again
             raise SpoolFull(f"spool refused a batch: {error}") from error
         self._begun = True
         # A copy: the batch refers to rows that the engine goes on changing, and what is drained must be what was spooled.
@@ -293,15 +298,31 @@ class SpoolingJournal:
 
     async def _drain(self) -> None:
         while True:
+            at_once = 1
             while self._held:
-                await self.inner.append(self._held[0])
-                self._held.pop(0)
+                taken = self._held[:at_once]
+                await self._append_together(taken)
+                del self._held[: len(taken)]
+                at_once = min(2 * at_once, DRAINED_AT_ONCE_MAX)
             async with self._file:
                 if self._held:
                     continue  # a batch came while we waited for the file
                 self._drain_wanted.clear()
                 await self._clear()
                 return
+
+    async def _append_together(self, batches: list[Batch]) -> None:
+        """Several batches in one commit: what came in while the database was away was written one by one, and what comes in
+        now waits behind it, so draining has to be faster than life. Raises JournalFenced, JournalUnavailable.
+        """
+        if len(batches) > 1:
+            try:
+                await self.inner.append(_together(batches))
+                return
+            except JournalFenced:
+                pass  # some may be ours already; one by one it is seen which
+        for batch in batches:
+            await self.inner.append(batch)
 
     async def _clear(self) -> None:
         """Drop the file. When that fails it stays `_begun`: nothing is written behind old records (see `_spool`)."""
@@ -349,6 +370,19 @@ class SpoolingJournal:
     async def close(self) -> None:
         await self.inner.close()
         self.disk.close()
+
+
+def _together(batches: list[Batch]) -> Batch:
+    """One batch that does what these do one after the other: of several rows with one id the last counts."""
+    rows = Rows(
+        reports=[row for batch in batches for row in batch.rows.reports],
+        incidents=[row for batch in batches for row in batch.rows.incidents],
+        units=[row for batch in batches for row in batch.rows.units],
+        assignments=[row for batch in batches for row in batch.rows.assignments],
+    )
+    entries = [entry for batch in batches for entry in batch.entries]
+    answers = [answer for batch in batches for answer in batch.answers]
+    return Batch(entries=entries, rows=rows, answers=answers, told=[told for batch in batches for told in batch.told])
 
 
 def _names(entry: Entry, wanted: set[str]) -> bool:

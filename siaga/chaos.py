@@ -164,14 +164,14 @@ class Done(msgspec.Struct):
     findings: Findings
     took_s: float
     ground: Ground
-    left_out: list[str]
-    """Faults for which no time was left, by round."""
+    time_ended: str
+    """At which fault of which round no time was left; empty: all were done."""
 
 
 async def drill(folder: Path, rounds: int, seed: int, only: str = "") -> Done:
     region = load_pack(REGIONS / "surabaya")
     began_s = time.perf_counter()
-    left_out: list[str] = []
+    time_ended = ""
     with ground(folder) as (found, town):
         async with stage(folder, region, seed, town) as d:
             await d.settled()
@@ -181,7 +181,7 @@ async def drill(folder: Path, rounds: int, seed: int, only: str = "") -> Done:
                     if found.lacks(fault.needs) or only not in fault.name:
                         continue
                     if time.perf_counter() - began_s > MINUTES_MAX * 60.0:
-                        left_out.append(f"{fault.name} (round {number + 1})")
+                        time_ended = time_ended or f"'{fault.name}' of round {number + 1}"
                         continue
                     took_s = await fault.run(d)
                     d.measured(fault.name, took_s)
@@ -198,7 +198,7 @@ async def drill(folder: Path, rounds: int, seed: int, only: str = "") -> Done:
             logs = [server.log for server in d.pair.servers]
             logs += [cluster.log_file for cluster in (d.databases.primary, d.databases.standby)]
             findings.wrong += what_logs_tell(logs, d.load.acked)
-            return Done(d.recovered_s, findings, time.perf_counter() - began_s, found, left_out)
+            return Done(d.recovered_s, findings, time.perf_counter() - began_s, found, time_ended)
 
 
 # --- the report
@@ -222,7 +222,7 @@ def table(done: Done) -> str:
         [
             f"Measured {today} in {done.took_s / 60:.1f} minutes on {os.cpu_count()} cores ({platform.machine()}, CPython "
             f"{platform.python_version()}), load average {os.getloadavg()[2]:.1f}"
-            f"{'; no time was left for ' + ', '.join(done.left_out) if done.left_out else ''}.",
+            f"{'; time ended before ' + done.time_ended if done.time_ended else ''}.",
             "",
             *rows,
             "",

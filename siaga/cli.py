@@ -30,6 +30,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "evaluate": ("simulators.cli:evaluate", "Kebijakan dibandingkan / policies compared"),
     "bound": ("simulators.cli:bound", "Batas atas / what nobody could beat"),
     "chaos": ("siaga.chaos:chaos", "Rusak sungguhan / break the real thing and audit"),
+    "overload": ("siaga.overload:overload", "Terlalu banyak dari segalanya / too much of everything"),
     "doctor": ("siaga.doctor:doctor", "Periksa pemasangan / check the installation"),
     "city": ("simulators.http_cli:city", "Kota simulasi / simulated city"),
     "replay": ("simulators.http_cli:replay", "Putar ulang panggilan nyata / replay recorded calls"),

@@ -46,6 +46,10 @@ HEADERS = {
     "Permissions-Policy": "geolocation=(self), camera=(self), microphone=()",
 }
 
+SHED_FIRST_TAGS = frozenset({"boards", "sla", "what-if", "trackers"})
+SHED_FIRST_PATHS = frozenset({"/api/v1/unit/fixes"})
+"""What waits when commands wait: a phone keeps its positions and a dashboard asks again; a report and its dispatch go first."""
+SHED_RETRY_S = 5
 HSTS = "max-age=31536000"
 """A year of nothing but TLS (RFC 6797), for whoever has come by TLS once. Not for subdomains: those are not ours to bind."""
 
@@ -54,11 +58,15 @@ Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def guarded(route: Route) -> Next:
     """The aiohttp handler of a route: all checks in one readable place, in order."""
+    can_wait = route.tag in SHED_FIRST_TAGS or route.path in SHED_FIRST_PATHS
     decoder: msgspec.json.Decoder[Any] | None = msgspec.json.Decoder(route.body) if route.body is not None else None
 
     async def handle(request: web.Request) -> web.StreamResponse:
         services = request.app[SERVICES]
         call = Call(request, services)
+        if can_wait and services.live.crowded:
+            metrics.put_off.labels(route.path).inc()
+            raise Problem("overloaded", retry_after_s=SHED_RETRY_S)
         if route.limit is not None:
             wait_s = services.limiter.retry_after_s(route.limit, client_address(request, services), time.monotonic())
             if wait_s is not None:

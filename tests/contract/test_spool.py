@@ -61,12 +61,19 @@ class Away(MemoryJournal):
         super().__init__(store, WRITER)
         self.away = False
         self.unconfirmed = False
+        self.confirms: int | None = None
+        """How many commits will still be confirmed; None: all."""
+        self.appended: list[int] = []
+        """Lines of each append."""
 
     async def append(self, batch: Batch) -> None:
         if self.away:
             raise JournalUnavailable("away")
+        self.appended.append(len(batch.entries))
         await super().append(batch)
-        if self.unconfirmed:
+        if self.confirms is not None:
+            self.confirms -= 1
+        if self.unconfirmed or (self.confirms is not None and self.confirms < 0):
             raise JournalUnavailable("no confirmation")
 
 
@@ -122,6 +129,54 @@ async def test_while_the_database_is_away_batches_are_kept_and_then_drained_in_o
     assert bench.texts() == ["line 1", "line 2", "line 3"]
     assert not bench.journal.degraded
     assert not bench.disk.path.exists()
+
+
+async def test_draining_takes_more_and_more_at_once(bench: Bench) -> None:
+    """A long outage was written batch by batch; one commit each would take as long again, and what comes in waits behind."""
+    bench.inner.away = True
+    for seq in range(1, 101):
+        await bench.journal.append(batch(seq))
+    bench.inner.away = False
+    bench.inner.appended.clear()
+    await bench.journal.settle()
+    assert bench.texts() == [f"line {seq}" for seq in range(1, 101)]
+    assert bench.inner.appended == [1, 2, 4, 8, 16, 32, 37]
+
+
+async def test_a_commit_of_several_whose_confirmation_was_lost_is_not_repeated(bench: Bench) -> None:
+    """Tried again with fewer at once, what is there already is recognised and the rest is written, once."""
+    bench.inner.away = True
+    for seq in range(1, 8):
+        await bench.journal.append(batch(seq))
+    bench.inner.away = False
+    bench.inner.confirms = 1  # the first commit; the second, of two batches, is written and not confirmed
+    with pytest.raises(JournalUnavailable):
+        await bench.journal.settle()
+    bench.inner.confirms = None
+    await bench.journal.settle()
+    assert bench.texts() == [f"line {seq}" for seq in range(1, 8)]
+
+
+async def test_a_writer_that_is_ended_while_the_disk_refuses_ends(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk's refusal must not hide that somebody cancelled us: whoever leads next waits for it."""
+    entered, go_on = asyncio.Event(), asyncio.Event()
+
+    async def refusing(work: Any, *args: Any) -> Any:
+        entered.set()
+        await go_on.wait()
+        raise OSError("no space left")
+
+    bench.inner.away = True
+    bench.journal._run = refusing
+    writing = asyncio.create_task(bench.journal.append(batch(1)))
+    await entered.wait()
+    writing.cancel()
+    await asyncio.sleep(0)
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
 
 
 async def test_nobody_overtakes_what_is_spooled(bench: Bench) -> None:

@@ -209,6 +209,21 @@ async def test_a_flood_of_fixes_costs_track_and_no_report(monkeypatch: pytest.Mo
     assert len(live._track) == 100
 
 
+async def test_positions_and_dashboards_wait_before_any_report_does(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While commands queue up they are told to ask again; reports and the desk are not."""
+    fix = {"fixes": [{"lon": 112.74, "lat": -7.26, "fixed_at": SystemClock().now().isoformat()}]}
+    async with client(server, "A1") as crew, client(server, "dispatcher") as desk, client(server) as citizen:
+        assert (await crew.post("/api/v1/unit/fixes", fix))[0] == 200
+        monkeypatch.setattr(live_module, "CROWDED_AT", 0)
+        status, told = await crew.post("/api/v1/unit/fixes", fix)
+        assert (status, told["code"]) == (429, "overloaded")
+        assert (await desk.get("/api/v1/sla/summary"))[0] == 429
+        assert (await citizen.post("/api/v1/reports", public_report(), new_key()))[0] == 201
+        assert (await desk.get("/api/v1/incidents"))[0] == 200
+
+
 # --- whose address counts
 
 

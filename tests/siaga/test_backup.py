@@ -19,7 +19,18 @@ from dispatch.journal_pg import PostgresJournal
 from dispatch.migrate import apply_grants, migrate
 from dispatch.model import Actor
 from dispatch.projections import digests
-from siaga.backup import BackupError, drill, list_backups, prune, read_record, restore, take_backup, wal_archive
+from siaga.backup import (
+    BackupError,
+    bring_photos_back,
+    copy_photos,
+    drill,
+    list_backups,
+    prune,
+    read_record,
+    restore,
+    take_backup,
+    wal_archive,
+)
 from siaga.postgres import EmbeddedPostgres, throwaway_cluster
 
 T0 = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
@@ -265,3 +276,20 @@ async def test_a_replica_that_lagged_is_not_continued_as_if_nothing_were_missing
     finally:
         replica.delete()
         shutil.rmtree(shelf, ignore_errors=True)
+
+
+def test_pictures_are_backed_up_once_and_brought_back(tmp_path: Path) -> None:
+    """They are files beside the database: copied when new, kept when a node lost its disk, restored where they are missing."""
+    node, shelf = tmp_path / "var" / "photos", tmp_path / "shelf"
+    picture = node / "surabaya" / "260301-0001" / ("a" * 20 + ".jpg")
+    picture.parent.mkdir(parents=True)
+    picture.write_bytes(b"one")
+    (picture.parent / "half.part").write_bytes(b"not whole")
+    assert copy_photos(node, shelf) == 1
+    assert copy_photos(node, shelf) == 0
+    picture.unlink()
+    assert copy_photos(node, shelf) == 0
+    assert bring_photos_back(shelf, node) == 1
+    assert picture.read_bytes() == b"one"
+    assert picture.stat().st_mode & 0o777 == 0o600
+    assert bring_photos_back(shelf, node) == 0

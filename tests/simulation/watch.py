@@ -313,9 +313,10 @@ class Watch(logging.Handler):
     def _opened_by(self, report_id: str) -> str | None:
         """The report that a caller's link with this id shows, as `intake.status` finds it."""
         assert self.world is not None
-        if report_id in self.truth.reports:
-            return report_id
-        return self.world.database.tables.renumbered.get(report_id)
+        found: str | None = report_id
+        while found is not None and found not in self.truth.reports:
+            found = self.world.database.tables.renumbered.get(found)
+        return found
 
     def _report_served(self, report_id: str) -> None:
         report = self.truth.reports[report_id]

@@ -213,16 +213,20 @@ class SimJournal:
         # Encoded before it is sent, as a statement's parameters are: the rows may change while the request is on its way.
         rows = {(t, getattr(row, key)): encode_row(row) for t, key in ROWS for row in getattr(batch.rows, t)}
         if not await self._ask(lambda: self.database.insert(writer, batch, rows)):
-            await self._own(batch.entries)
+            rest = await self._not_yet_written(batch.entries)
+            if not rest:
+                return
+            again = msgspec.structs.replace(batch, entries=rest)
+            if not await self._ask(lambda: self.database.insert(writer, again, rows)):
+                raise JournalFenced(f"line {rest[0].seq} is another writer's")
 
-    async def _own(self, entries: list[Entry]) -> None:
+    async def _not_yet_written(self, entries: list[Entry]) -> list[Entry]:
         """Our own lines, written by an attempt whose confirmation was lost? Raises JournalFenced."""
         stored = await self._ask(lambda: self.database.tables.lines[entries[0].seq - 1 : entries[-1].seq])
         for line, entry in zip(stored, entries, strict=False):
             if line.writer != self.writer or line.body != encode_event(entry.event):
                 raise JournalFenced(f"line {entry.seq} is another writer's")
-        if len(stored) != len(entries):
-            raise AssertionError("half a batch was written")
+        return entries[len(stored) :]
 
     async def _ask(self, work: Callable[[], T]) -> T:
         return await self.database.request(self.host, work)
