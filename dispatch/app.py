@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from aiohttp import WSCloseCode, web
 
 from dispatch.api import (
+    additions,
     admin,
     commands,
     console,
@@ -39,6 +40,7 @@ def own_routes() -> list[Route]:
     return [
         *session.ROUTES,
         *intake.ROUTES,
+        *additions.ROUTES,
         *commands.routes(),
         *reads.ROUTES,
         *history.ROUTES,

@@ -294,6 +294,17 @@ class KeepPhoto(Command, frozen=True, tag="keep_photo"):
     device_at: Stamp | None = None
 
 
+class KeepCallerPhoto(Command, frozen=True, tag="keep_caller_photo"):
+    """As `KeepPhoto`, from who reported, through their link."""
+
+    report_id: Id
+    incident_id: Id
+    photo_id: Id
+    width_px: int
+    height_px: int
+    size_bytes: int
+
+
 class ReportTransporting(Command, frozen=True, tag="report_transporting"):
     """Patient on board. Without `hospital_id` the engine chooses; `notice` is told to the hospital."""
 
@@ -421,6 +432,7 @@ AnyCommand = (
     | CountPatients
     | ReportSafe
     | KeepPhoto
+    | KeepCallerPhoto
     | ReportTransporting
     | ReportAtHospital
     | ReportClear

@@ -234,6 +234,22 @@ def keep_photo(engine: Engine, c: co.KeepPhoto, at: datetime, actor: Actor) -> l
     ]
 
 
+def keep_caller_photo(engine: Engine, c: co.KeepCallerPhoto, at: datetime, actor: Actor) -> list[ev.AnyEvent]:
+    if c.report_id not in engine.state.reports:
+        raise Rejected("unknown_report", "report_id")
+    incident = engine.find_open_incident(c.incident_id)
+    return [
+        ev.PhotoKept(
+            incident_id=incident.incident_id,
+            photo_id=c.photo_id,
+            width_px=c.width_px,
+            height_px=c.height_px,
+            size_bytes=c.size_bytes,
+            report_id=c.report_id,
+        )
+    ]
+
+
 def report_transporting(engine: Engine, c: co.ReportTransporting, at: datetime, actor: Actor) -> list[ev.AnyEvent]:
     check_time(c.device_at, at, "device_at")
     if c.hospital_id is not None and c.hospital_id not in engine.region.hospitals:
@@ -374,6 +390,7 @@ HANDLERS = {
     co.CountPatients: count_patients,
     co.ReportSafe: report_safe,
     co.KeepPhoto: keep_photo,
+    co.KeepCallerPhoto: keep_caller_photo,
     co.ReportTransporting: report_transporting,
     co.ReportAtHospital: report_at_hospital,
     co.ReportClear: report_clear,

@@ -168,16 +168,20 @@ class IncidentNoted(Event, frozen=True, tag="incident_noted"):
 
 
 class PhotoKept(Event, frozen=True, tag="photo_kept"):
-    """A crew's picture of the scene, made anew without what the camera wrote into it; the file lies outside the journal."""
+    """A picture of the scene, made anew without what the camera wrote into it; the file lies outside the journal.
+
+    From a crew (`assignment_id`, `unit_id`) or from who reported (`report_id`).
+    """
 
     incident_id: str
-    assignment_id: str
-    unit_id: str
     photo_id: str
     width_px: int
     height_px: int
     size_bytes: int
+    assignment_id: str | None = None
+    unit_id: str | None = None
     device_at: datetime | None = None
+    report_id: str | None = None
 
 
 class PatientsCounted(Event, frozen=True, tag="patients_counted"):
