@@ -270,10 +270,10 @@ class World:
                 self._opened(event)  # type: ignore[arg-type]
             elif kind is ev.ResponseAtRisk:
                 self._warned(event)  # type: ignore[arg-type]
-            elif kind is ev.UnitOutOfService:
-                idle.pop(event.unit_id, None)  # type: ignore[union-attr]
+            elif isinstance(event, ev.UnitOutOfService):
+                idle.pop(event.unit_id, None)
                 if entry.actor == ENGINE:  # nobody answered: the crew is heard of again later
-                    self._later(self._now + REPAIR_S, "repaired", event.unit_id)  # type: ignore[union-attr]
+                    self._later(self._now + REPAIR_S, "repaired", event.unit_id)
         for unit_id in idle:
             self._go_to_post(self.bodies[unit_id])
         return True
