@@ -15,6 +15,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from dispatch.policies.view import Arrival, Choice, Need, View
+from geo.router import FloatArray
 
 CANDIDATES_KEPT = 8
 IMPOSSIBLE = 1e9
@@ -69,8 +70,7 @@ class BestTogether:
         cost = np.full((n, m + n), IMPOSSIBLE)
         for i, need in enumerate(needs):
             waited_s = (view.at - need.rang_at).total_seconds()
-            for arrival in pairs[i]:
-                cost[i, columns[arrival.unit_id]] = self._price(view, need, arrival, waited_s)
+            cost[i, [columns[a.unit_id] for a in pairs[i]]] = self._prices(view, need, pairs[i], waited_s)
             cost[i, m + i] = self._wait_price(need, waited_s)
             if need.coming is not None and need.coming in columns:
                 # Standing a unit down for nothing is never better than letting it arrive; and losing it costs a little
@@ -89,21 +89,23 @@ class BestTogether:
             found.sort(key=lambda a: (a.eta_s, a.unit_id))
         return found
 
-    def _price(self, view: View, need: Need, arrival: Arrival, waited_s: float) -> float:
+    def _prices(self, view: View, need: Need, arrivals: Sequence[Arrival], waited_s: float) -> FloatArray:
+        """What each of these arrivals at the place would cost, same order."""
         s = self.settings
         p = need.priority - 1
-        response_s = waited_s + arrival.eta_s
+        response_s = np.array([a.eta_s for a in arrivals]) + waited_s
         counts = need.first and need.clock_runs
-        price = (s.weight[p] if counts else min(s.weight[p], s.further_weight)) * response_s
+        price: FloatArray = (s.weight[p] if counts else min(s.weight[p], s.further_weight)) * response_s
         if counts:
             price += s.late_price[p] * _step(response_s, s.late_after_s[p], s.late_width_s)
             if p == 0:
                 price += s.second_price * _step(response_s, s.second_after_s, s.late_width_s)
-        if need.coming is not None and need.coming != arrival.unit_id:
-            price += s.switch_price
-        capabilities = view.units[arrival.unit_id].capabilities
-        rank = next(r for r, c in enumerate(need.capabilities) if c in capabilities)
-        return price + rank * s.lesser_price
+        if need.coming is not None:
+            price += s.switch_price * np.array([a.unit_id != need.coming for a in arrivals])
+        if len(need.capabilities) > 1:
+            ranks = [_rank(view.units[a.unit_id].capabilities, need.capabilities) for a in arrivals]
+            price += s.lesser_price * np.array(ranks)
+        return price
 
     def _wait_price(self, need: Need, waited_s: float) -> float:
         s, p = self.settings, need.priority - 1
@@ -158,8 +160,14 @@ def _why(need: Need, unit_id: str, by_unit: dict[str, Need], arrivals: list[Arri
     return "soonest" if arrivals[0].unit_id == unit_id else "best_together"
 
 
-def _step(response_s: float, after_s: float, width_s: float) -> float:
+def _rank(able: frozenset[str], wanted: Sequence[str]) -> int:
+    """How far down the list of a place's capabilities the unit's best one stands; 0 = the preferred one."""
+    return next(r for r, c in enumerate(wanted) if c in able)
+
+
+def _step(response_s: FloatArray, after_s: float, width_s: float) -> FloatArray:
     """0 in time, 1 late, with a linear ramp of half width `width_s`."""
     if width_s <= 0.0:
-        return 1.0 if response_s > after_s else 0.0
-    return min(1.0, max(0.0, (response_s - after_s + width_s) / (2.0 * width_s)))
+        return (response_s > after_s).astype(np.float64)
+    ramp: FloatArray = np.clip((response_s - after_s + width_s) / (2.0 * width_s), 0.0, 1.0)
+    return ramp

@@ -138,11 +138,13 @@ def total(policy: BestTogether, view: Present, needs: list[Need], held: Mapping[
         wait = policy._wait_price(n, waited_s)
         if keeping:
             own = Arrival(str(n.coming), view._eta_s[n.incident_id, str(n.coming)])
-            wait = max(wait, policy._price(view, n, own, waited_s)) + TIE_S
+            wait = max(wait, float(policy._prices(view, n, [own], waited_s)[0])) + TIE_S
         if unit_id is None:
             price += wait
         else:
-            price += policy._price(view, n, Arrival(unit_id, view._eta_s[n.incident_id, unit_id]), waited_s)
+            price += float(
+                policy._prices(view, n, [Arrival(unit_id, view._eta_s[n.incident_id, unit_id])], waited_s)[0]
+            )
     return price
 
 
