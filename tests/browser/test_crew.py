@@ -19,9 +19,9 @@ def enrolled(windows: Windows, town: Town, unit: str) -> Page:
     page.goto(f"{town.base}/awak#kode={town.unit_tokens[unit]}")
     page.wait_for_selector("main :is(.main, .side)")
     assert "kode" not in page.url, "the secret does not stay in the address bar"
-    if page.get_by_role("button", name="Mulai tugas").count():
-        page.fill("main input", "Bayu P., Sari W.")
-        page.get_by_role("button", name="Mulai tugas").click()
+    if page.get_by_role("button", name="mulai tugas").count():
+        page.get_by_label("Nama awak").fill("Bayu P., Sari W.")
+        page.get_by_role("button", name="mulai tugas").click()
     page.wait_for_selector(".ready")
     return page
 
@@ -49,6 +49,7 @@ def test_a_job_is_accepted_driven_through_a_tunnel_and_finished(windows: Windows
     expect(desk.locator(".units li", has_text="A05")).to_contain_text("Di lokasi")
     expect(desk.locator(".lines")).to_contain_text("A05 tiba")
     phone.get_by_role("button", name="Bawa ke rumah sakit").click()
+    phone.get_by_role("button", name="Berangkat ke RS").click()
     phone.get_by_role("button", name="Tiba di rumah sakit").click()
     phone.get_by_role("button", name="Selesai, siap lagi").click()
     expect(phone.locator(".ready")).to_be_visible()

@@ -1,71 +1,56 @@
-/** The phone of one unit: its feed, its outbox, its position. Everything works without a line and catches up after. */
+/** The phone of one unit: its feed, its outbox, its alarm. Everything works without a line and catches up after. */
 import { call, Problem } from "../lib/api";
 import { time } from "../lib/clock.svelte";
 import { L } from "../lib/lang.svelte";
 import { play } from "../lib/sound";
-import { metres } from "../lib/time";
+import { age, metres } from "../lib/time";
+import { Line, type FeedMessage } from "./line";
 import { kept, outbox } from "./outbox";
+import { Pictures } from "./pictures.svelte";
 import {
   fixInterval_s,
   isOver,
+  mended,
   seenState,
   seenUnit,
   type Action,
   type CrewUnit,
+  type Hospital,
   type Job,
+  type Setup,
   type Step,
   type Verb,
+  type Waiting,
 } from "./steps";
+import { askToBeWoken, renew, type Waking } from "./wake";
+import { Where } from "./where.svelte";
 
 const TOKEN = "siaga.token";
 const UNDO_MS = 5000;
-const RETRY_MS = [500, 1000, 2000, 4000, 8000];
-/** The server says something at least every 10 s. */
-const SILENT_MS = 25_000;
-/** Eight hours at one fix in ten seconds; older ones are dropped first. */
-const FIXES_MAX = 2880;
-const FIXES_SENT_MAX = 100;
 /** Inside this the phone asks "arrived?"; GPS in a street is good to 10-20 m. */
 const ARRIVED_M = 70;
 const ALARM_MS = 2600;
-
-interface Fix {
-  lon: number;
-  lat: number;
-  fixed_at: string;
-  accuracy_m: number | null;
-  speed_mps: number | null;
-  heading_deg: number | null;
-}
-
-export interface Way {
-  eta_s: number;
-  length_m: number;
-  approximate: boolean;
-  coordinates: [number, number][];
-  steps: Record<string, unknown>[];
-}
-
-interface FeedMessage {
-  type: string;
-  seq?: number;
-  at?: string;
-  unit?: CrewUnit;
-  job?: Job | null;
-}
+/** Mended actions remembered on the phone, with what their clock had said. */
+const MENDED_MAX = 50;
 
 export class Crew {
   token = $state(localStorage.getItem(TOKEN) ?? "");
   unit = $state.raw<CrewUnit | null>(null);
   job = $state.raw<Job | null>(null);
+  waiting = $state.raw<Waiting | null>(null);
+  setup = $state.raw<Setup | null>(null);
+  hospitals = $state.raw<Hospital[]>([]);
   queue = $state.raw<Action[]>([]);
   connected = $state(false);
   heard_ms = $state(0);
   notice = $state("");
   denied = $state(false);
-  here = $state.raw<Fix | null>(null);
-  gpsWrong = $state("");
-  way = $state.raw<Way | null>(null);
+  /** The same key is in use on another phone. */
+  elsewhere = $state(false);
+  waking = $state<Waking>("off");
+
+  pictures = new Pictures();
+  where = new Where((moving) => fixInterval_s(this.working ? this.state : null, moving));
 
   state = $derived(this.job ? seenState(this.job, this.queue) : null);
   unitState = $derived(this.unit ? seenUnit(this.unit, this.queue) : null);
@@ -77,33 +62,44 @@ export class Crew {
     return last && last.send_at_ms > Date.now() && last.verb !== "receipt_job" ? last : null;
   });
   arrivedNearby = $derived.by(() => {
-    if (this.state !== "en_route" || !this.job || !this.here) return false;
-    return metres(this.here, this.job.incident.place) <= ARRIVED_M;
+    if (this.state !== "en_route" || !this.job || !this.where.here) return false;
+    return metres(this.where.here, this.job.incident.place) <= ARRIVED_M;
   });
 
-  #socket: WebSocket | null = null;
-  #tries = 0;
+  #line: Line;
   #order = 0;
   #sending = false;
-  #fixes: Fix[] = [];
-  #lastFix_ms = 0;
+  #rings = true;
+  #roads = "";
   #alarm: ReturnType<typeof setInterval> | undefined;
   #wake: { release: () => Promise<void> } | null = null;
   #proposed = "";
-  #routed = "";
+  #ready = "";
+  #listed = "";
 
   constructor() {
     const link = new URLSearchParams(location.hash.slice(1));
     const code = link.get("daftar");
     const token = link.get("kode");
     if (code || token) history.replaceState(null, "", location.pathname);
+    this.#line = new Line(() => this.token, {
+      hear: (message) => this.#hear(message),
+      connected: (yes) => {
+        this.connected = yes;
+        if (!yes) return;
+        this.heard_ms = Date.now();
+        this.denied = false;
+        void this.#send();
+      },
+      denied: () => (this.denied = true),
+    });
     if (code) void this.exchange(code);
     else if (token) this.enrol(token);
     void this.#restore();
-    addEventListener("online", () => this.#connect());
+    addEventListener("online", () => this.#open());
     document.addEventListener("visibilitychange", () => {
       if (document.visibilityState === "visible") {
-        this.#connect();
+        this.#open();
         void this.#stayAwake();
         this.#receipt("seen");
       }
@@ -124,77 +120,70 @@ export class Crew {
   }
 
   enrol(token: string): void {
+    this.#line.shut();
     this.token = token.trim();
     localStorage.setItem(TOKEN, this.token);
+    void kept.set("token", this.token);
     this.denied = false;
-    this.#connect();
-    this.#watchPosition();
+    this.#open();
   }
 
-  leave(): void {
-    localStorage.removeItem(TOKEN);
-    location.reload();
+  /** This phone again, although another one has taken over under the same key. */
+  takeOver(): void {
+    this.elsewhere = false;
+    this.#open();
+  }
+
+  #open(): void {
+    if (!this.elsewhere && !this.denied) this.#line.open();
   }
 
   async #restore(): Promise<void> {
-    this.queue = await outbox.all();
-    this.#order = this.queue.at(-1)?.order ?? 0;
-    const picture = await kept.get<{ unit: CrewUnit; job: Job | null }>("picture");
+    const [queue, picture, setup, hospitals] = await Promise.all([
+      outbox.all(),
+      kept.get<{ unit: CrewUnit; job: Job | null }>("picture"),
+      kept.get<Setup>("setup"),
+      kept.get<Hospital[]>("hospitals"),
+      this.pictures.restore(),
+    ]);
+    this.#order = Math.max(this.#order, queue.at(-1)?.order ?? 0);
+    this.queue = [...queue, ...this.queue];
+    this.setup ??= setup ?? null;
+    if (this.hospitals.length === 0) this.hospitals = hospitals ?? [];
     if (picture && !this.unit) {
       this.unit = picture.unit;
       this.job = picture.job;
     }
-    if (this.token) {
-      this.#connect();
-      this.#watchPosition();
-    }
+    if (this.token) this.#open();
   }
 
   // --- the feed
 
-  #connect(): void {
-    if (!this.token || (this.#socket && this.#socket.readyState <= WebSocket.OPEN)) return;
-    const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-    const socket = new WebSocket(`${scheme}//${location.host}/api/v1/unit/feed`, `siaga.token.${this.token}`);
-    this.#socket = socket;
-    let opened = false;
-    socket.onopen = () => {
-      opened = true;
-      this.#tries = 0;
-      this.connected = true;
-      this.denied = false;
-      this.heard_ms = Date.now();
-      void this.#send();
-    };
-    socket.onmessage = (event) => this.#hear(JSON.parse(event.data as string) as FeedMessage);
-    socket.onclose = () => {
-      if (this.#socket !== socket) return;
-      this.#socket = null;
-      this.connected = false;
-      if (!opened) void this.#ask();
-      setTimeout(() => this.#connect(), RETRY_MS[Math.min(this.#tries++, RETRY_MS.length - 1)]);
-    };
-  }
-
-  /** Where WebSockets do not pass, or to learn why they were refused: one ordinary request. */
-  async #ask(): Promise<void> {
-    try {
-      this.#hear(await call<FeedMessage>("GET", "/api/v1/unit/feed/poll?after=0", undefined, { token: this.token }));
-    } catch (error) {
-      if (error instanceof Problem && error.status === 401) this.denied = true;
-    }
-  }
-
   #hear(message: FeedMessage): void {
     this.heard_ms = Date.now();
     if (message.at) time.hear(message.at);
-    if (!message.unit) return;
+    if (message.type === "elsewhere") {
+      this.elsewhere = true;
+      return;
+    }
+    if (message.type === "revoked") {
+      this.denied = true;
+      return;
+    }
+    if (message.roads !== undefined) this.#roads = message.roads;
+    if (message.waiting !== undefined) this.waiting = message.waiting;
+    if (message.unit) this.#present(message.unit, message.job ?? null, message.ring ?? true);
+    this.#steer();
+  }
+
+  #present(unit: CrewUnit, job: Job | null, ring: boolean): void {
     const before = this.job?.assignment.assignment_id ?? null;
     const beforeState = this.state;
-    const now = message.job?.assignment.assignment_id ?? null;
-    this.unit = message.unit;
-    this.job = message.job ?? null;
-    void kept.set("picture", { unit: message.unit, job: message.job ?? null });
+    const now = job?.assignment.assignment_id ?? null;
+    this.unit = unit;
+    this.job = job;
+    this.#rings = ring;
+    void kept.set("picture", { unit, job });
     if (now !== before) {
       if (now) this.#receipt("delivered");
       if (
@@ -207,17 +196,37 @@ export class Crew {
         this.notice = now
           ? L("Tugas Anda diganti oleh pusat. Baca tugas baru.", "The centre changed your job. Read the new one.")
           : L("Tugas dibatalkan pusat. Anda siap lagi.", "The centre cancelled the job. You are available.");
-      this.way = null;
-      this.#routed = "";
     }
     this.#ring();
     void this.#stayAwake();
     if (document.visibilityState === "visible") this.#receipt("seen");
+    if (this.#ready !== this.token) void this.#prepare();
   }
 
-  /** Sound and vibration until somebody presses a button. */
+  /** Once a start: what the day without a line needs, and whether we may be woken. */
+  async #prepare(): Promise<void> {
+    this.#ready = this.token;
+    void kept.set("token", this.token);
+    try {
+      const setup = await call<Setup>("GET", "/api/v1/unit/setup", undefined, { token: this.token });
+      this.setup = setup;
+      void kept.set("setup", setup);
+      void navigator.serviceWorker?.ready.then((worker) =>
+        worker.active?.postMessage({ type: "district", tiles: setup.tiles }),
+      );
+      this.waking = await renew(this.token);
+    } catch {
+      this.#ready = ""; // no line: at the next message
+    }
+  }
+
+  async wakeMe(): Promise<void> {
+    this.waking = await askToBeWoken(this.token);
+  }
+
+  /** Sound and vibration until somebody presses a button; the unit's other phone may be the one that rings. */
   #ring(): void {
-    const loud = this.state === "alerted";
+    const loud = this.state === "alerted" && this.#rings;
     if (loud && this.#alarm === undefined) {
       const once = () => {
         play("job");
@@ -248,6 +257,40 @@ export class Crew {
     }
   }
 
+  /** To the scene, then to the hospital; a changed road makes the way void. */
+  #steer(): void {
+    const { job, state } = this;
+    const to =
+      !job || !state
+        ? null
+        : state === "alerted" || state === "acknowledged" || state === "en_route"
+          ? job.incident.place
+          : state === "transporting"
+            ? this.hospital
+            : null;
+    this.where.head(to && { key: `${to.lon},${to.lat},${this.#roads}`, lon: to.lon, lat: to.lat });
+  }
+
+  /** Where the patient goes: told by the server, or chosen here and not yet sent. */
+  get hospital(): Hospital | null {
+    const chosen = this.queue.find((a) => a.verb === "report_transporting")?.body.hospital_id;
+    return this.hospitals.find((h) => h.hospital_id === chosen) ?? this.job?.hospital ?? null;
+  }
+
+  /** Asked for at the scene, before the question comes up, and kept: the choice must work in a basement. */
+  async #listHospitals(): Promise<void> {
+    const id = this.job?.assignment.assignment_id ?? "";
+    if (this.#listed === id || this.state !== "at_scene" || !this.connected) return;
+    this.#listed = id;
+    try {
+      const found = await call<Hospital[]>("GET", "/api/v1/unit/hospitals", undefined, { token: this.token });
+      this.hospitals = found;
+      void kept.set("hospitals", found);
+    } catch {
+      this.#listed = "";
+    }
+  }
+
   // --- doing
 
   async press(step: Step, extra: Record<string, unknown> = {}): Promise<void> {
@@ -262,7 +305,9 @@ export class Crew {
       order: ++this.#order,
       verb,
       body,
-      device_at: new Date(time.now_ms).toISOString(),
+      device_at: new Date(time.exact_ms).toISOString(),
+      pressed_ms: Date.now(),
+      offset_ms: time.offset_ms,
       send_at_ms: Date.now() + wait_ms,
     };
     this.queue = [...this.queue, action];
@@ -270,6 +315,7 @@ export class Crew {
     navigator.vibrate?.(30);
     await outbox.add(action);
     this.#ring();
+    this.#steer();
     void this.#send();
   }
 
@@ -279,6 +325,7 @@ export class Crew {
     this.queue = this.queue.filter((a) => a.key !== action.key);
     await outbox.remove(action.key);
     this.#ring();
+    this.#steer();
   }
 
   #receipt(step: "delivered" | "seen"): void {
@@ -292,12 +339,12 @@ export class Crew {
 
   /** Send what is due, in order; stop at the first that gets no answer. */
   async #send(): Promise<void> {
-    if (this.#sending || !this.token) return;
+    if (this.#sending || !this.token || this.denied) return;
     this.#sending = true;
     try {
       for (;;) {
         const action = this.queue[0];
-        if (!action || action.send_at_ms > Date.now()) return;
+        if (!action || action.send_at_ms > Date.now()) break;
         try {
           await call(
             "POST",
@@ -312,6 +359,7 @@ export class Crew {
             this.denied = true;
             return;
           }
+          if (error.code === "time_in_future" && (await this.#mend(action, error.detail))) continue;
           if (action.verb !== "receipt_job")
             this.notice = L(
               `Pusat tidak menerima langkah terakhir: ${error.title}. Ikuti layar ini.`,
@@ -324,94 +372,43 @@ export class Crew {
     } finally {
       this.#sending = false;
     }
+    if (this.connected) await this.pictures.send(this.token);
+  }
+
+  /** The clock ran ahead when this was pressed: send it with the true time, under a new key, and say so. */
+  async #mend(refused: Action, detail: unknown): Promise<boolean> {
+    const ahead_s = (detail as { ahead_s?: number } | null)?.ahead_s;
+    if (!ahead_s) return false;
+    const before = this.queue;
+    this.queue = mended(before, refused, ahead_s, time.offset_ms).map((a, i) =>
+      a === before[i] ? a : { ...a, key: crypto.randomUUID() },
+    );
+    const changed = this.queue.filter((a, i) => a !== before[i]);
+    for (const a of changed) await outbox.add(a);
+    for (const [i, a] of before.entries()) if (this.queue[i] !== a) await outbox.remove(a.key);
+    const known = (await kept.get<unknown[]>("mended")) ?? [];
+    const said = changed.map(({ verb, said_at, device_at }) => ({ verb, said_at, device_at }));
+    await kept.set("mended", [...known, ...said].slice(-MENDED_MAX));
+    this.notice = L(
+      `Jam HP ini maju ${age(ahead_s, false)}. Waktu langkah Anda sudah diperbaiki; setel jam HP.`,
+      `This phone's clock is ${age(ahead_s, true)} ahead. Your steps' times are mended; set the clock.`,
+    );
+    return true;
   }
 
   #tick(): void {
+    const off = this.unitState === "off_duty" || !this.unit || !this.token;
+    this.where.watch(off ? "off" : this.working || (this.where.here?.speed_mps ?? 0) > 1 ? "precise" : "coarse");
     void this.#send();
-    if (this.connected && Date.now() - this.heard_ms > SILENT_MS) this.#socket?.close();
-    void this.#sendFixes();
+    this.#line.tick();
+    if (this.connected && !off) void this.where.sendFixes(this.token);
     if (this.arrivedNearby && this.job && this.#proposed !== this.job.assignment.assignment_id) {
       this.#proposed = this.job.assignment.assignment_id;
       navigator.vibrate?.([80, 60, 80]);
       void this.put("report_at_scene", { assignment_id: this.#proposed, by: "geofence" });
     }
-    void this.#route();
-  }
-
-  // --- where we are
-
-  #watching = false;
-  #watchPosition(): void {
-    if (this.#watching || !("geolocation" in navigator)) return;
-    this.#watching = true;
-    navigator.geolocation.watchPosition(
-      (p) => {
-        this.gpsWrong = "";
-        const fix: Fix = {
-          lon: p.coords.longitude,
-          lat: p.coords.latitude,
-          fixed_at: new Date(time.now_ms).toISOString(),
-          accuracy_m: p.coords.accuracy,
-          speed_mps: p.coords.speed,
-          heading_deg: Number.isFinite(p.coords.heading) ? p.coords.heading : null,
-        };
-        this.here = fix;
-        const every = fixInterval_s(this.working ? this.state : null, (fix.speed_mps ?? 0) > 1) * 1000;
-        if (this.unitState === "off_duty" || Date.now() - this.#lastFix_ms < every) return;
-        this.#lastFix_ms = Date.now();
-        this.#fixes.push(fix);
-        if (this.#fixes.length > FIXES_MAX) this.#fixes.shift();
-      },
-      (error) =>
-        (this.gpsWrong =
-          error.code === 1
-            ? L("Izin lokasi belum diberikan", "Location is not allowed")
-            : L("GPS belum dapat posisi", "No GPS position")),
-      { enableHighAccuracy: true, maximumAge: 2000 },
-    );
-  }
-
-  #fixing = false;
-  async #sendFixes(): Promise<void> {
-    if (this.#fixing || this.#fixes.length === 0 || !this.connected) return;
-    this.#fixing = true;
-    const batch = this.#fixes.slice(0, FIXES_SENT_MAX);
-    try {
-      await call("POST", "/api/v1/unit/fixes", { fixes: batch }, { token: this.token });
-      this.#fixes.splice(0, batch.length);
-    } catch (error) {
-      // Refused as a whole: sending the same again would not help.
-      if (error instanceof Problem && error.status === 422) this.#fixes.splice(0, batch.length);
-    } finally {
-      this.#fixing = false;
-    }
-  }
-
-  /** The way to the scene, asked once a job and again when we have left it far behind. */
-  async #route(): Promise<void> {
-    const job = this.job;
-    if (
-      !job ||
-      !this.here ||
-      !this.connected ||
-      (this.state !== "en_route" && this.state !== "alerted" && this.state !== "acknowledged")
-    )
-      return;
-    const off =
-      this.way && Math.min(...this.way.coordinates.map(([lon, lat]) => metres(this.here!, { lon, lat }))) > 250;
-    const key = job.assignment.assignment_id;
-    if (this.#routed === key && !off) return;
-    this.#routed = key;
-    const p = job.incident.place;
-    try {
-      this.way = await call<Way>(
-        "GET",
-        `/api/v1/unit/route?from_lon=${this.here.lon}&from_lat=${this.here.lat}&to_lon=${p.lon}&to_lat=${p.lat}`,
-        undefined,
-        { token: this.token },
-      );
-    } catch {
-      this.way = null;
-    }
+    this.#steer();
+    if (this.connected) void this.where.route(this.token);
+    void this.#listHospitals();
   }
 }

@@ -1,15 +1,28 @@
-/** Actions that have not reached the server yet, in IndexedDB: a dead phone or a tunnel loses none of them. */
+/** What has not reached the server yet, in IndexedDB: a dead phone or a tunnel loses none of it. */
 import type { Action } from "./steps";
 
 const DATABASE = "siaga-awak";
-const STORE = "outbox";
+/** Also named in sw.js, which reads `kept` to say that a job has arrived. */
+const VERSION = 2;
+
+/** A picture that waits for the line. */
+export interface Picture {
+  key: string;
+  order: number;
+  assignment_id: string;
+  device_at: string;
+  blob: Blob;
+}
 
 function open(): Promise<IDBDatabase> {
   return new Promise((resolve, reject) => {
-    const request = indexedDB.open(DATABASE, 1);
-    request.onupgradeneeded = () => {
-      request.result.createObjectStore(STORE, { keyPath: "key" });
-      request.result.createObjectStore("kept");
+    const request = indexedDB.open(DATABASE, VERSION);
+    request.onupgradeneeded = (event) => {
+      if (event.oldVersion < 1) {
+        request.result.createObjectStore("outbox", { keyPath: "key" });
+        request.result.createObjectStore("kept");
+      }
+      if (event.oldVersion < 2) request.result.createObjectStore("pictures", { keyPath: "key" });
     };
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error ?? new Error("indexedDB"));
@@ -28,12 +41,15 @@ async function run<T>(store: string, mode: IDBTransactionMode, work: (s: IDBObje
   });
 }
 
-export const outbox = {
-  all: async (): Promise<Action[]> =>
-    (await run<Action[]>(STORE, "readonly", (s) => s.getAll())).sort((a, b) => a.order - b.order),
-  add: (action: Action): Promise<IDBValidKey> => run(STORE, "readwrite", (s) => s.put(action)),
-  remove: (key: string): Promise<undefined> => run(STORE, "readwrite", (s) => s.delete(key)),
-};
+const line = <T extends { key: string; order: number }>(store: string) => ({
+  all: async (): Promise<T[]> =>
+    (await run<T[]>(store, "readonly", (s) => s.getAll())).sort((a, b) => a.order - b.order),
+  add: (item: T): Promise<IDBValidKey> => run(store, "readwrite", (s) => s.put(item)),
+  remove: (key: string): Promise<undefined> => run(store, "readwrite", (s) => s.delete(key)),
+});
+
+export const outbox = line<Action>("outbox");
+export const pictures = line<Picture>("pictures");
 
 /** Small things to remember over a restart: the last picture of unit and job, so that the phone opens without a line. */
 export const kept = {

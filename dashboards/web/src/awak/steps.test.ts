@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { AssignmentState } from "../lib/types";
 import {
   fixInterval_s,
+  mended,
   nextSteps,
   seenState,
   seenUnit,
@@ -18,6 +19,8 @@ const action = (verb: Verb, more: Record<string, unknown> = {}, order = 1): Acti
   verb,
   body: { assignment_id: "1", ...more },
   device_at: "2026-11-24T03:00:00Z",
+  pressed_ms: Date.parse("2026-11-24T03:00:00Z"),
+  offset_ms: 0,
   send_at_ms: 0,
 });
 
@@ -70,5 +73,33 @@ describe("crew steps", () => {
   test("a rolling unit is located more often than a parked one", () => {
     expect(fixInterval_s("en_route", true)).toBeLessThan(fixInterval_s(null, true));
     expect(fixInterval_s(null, true)).toBeLessThan(fixInterval_s(null, false));
+  });
+});
+
+describe("a clock that ran ahead", () => {
+  const HOUR_MS = 3_600_000;
+  /** Pressed at true 03:00:00 and 03:00:30 on a phone two hours ahead that had not heard the centre. */
+  const wrong = (order: number, more_s: number): Action => {
+    const at_ms = Date.parse("2026-11-24T03:00:00Z") + more_s * 1000 + 2 * HOUR_MS;
+    return { ...action("report_at_scene", {}, order), device_at: new Date(at_ms).toISOString(), pressed_ms: at_ms };
+  };
+  const times = (queue: Action[]) => queue.map((a) => a.device_at.slice(11, 19));
+
+  test("is mended by what it is off by, and keeps what it had said", () => {
+    const queue = [wrong(1, 0), wrong(2, 30)];
+    // Refused 40 s after the press: the centre's own word would make the first one 40 s too late.
+    const after = mended(queue, queue[0]!, 2 * 3600 - 40, -2 * HOUR_MS);
+    expect(times(after)).toEqual(["03:00:00", "03:00:30"]);
+    expect(after[0]!.said_at?.slice(11, 19)).toBe("05:00:00");
+  });
+
+  test("is mended by the centre's word when the phone has set its clock meanwhile", () => {
+    const queue = [wrong(1, 0), wrong(2, 30)];
+    expect(times(mended(queue, queue[0]!, 2 * 3600 - 40, 0))).toEqual(["03:00:40", "03:01:10"]);
+  });
+
+  test("leaves alone what was pressed after the clock was known", () => {
+    const right = { ...action("report_at_patient", {}, 2), offset_ms: -2 * HOUR_MS };
+    expect(mended([wrong(1, 0), right], wrong(1, 0), 7160, -2 * HOUR_MS)[1]).toBe(right);
   });
 });

@@ -15,21 +15,56 @@ export interface Job {
     at_scene_at?: string | null;
     geofence_at?: string | null;
     hospital_id?: string | null;
+    /** At the scene: a sign of life is due by then. */
+    check_due_at?: string | null;
+    silent_at?: string | null;
     reason?: string;
   };
   incident: {
     incident_id: string;
     kind: string;
     kind_name: string;
+    kind_name_en?: string;
+    medical?: boolean;
     priority: number;
     place: { lon: number; lat: number; accuracy_m?: number | null; source?: string; address?: string };
     first_ring_at: string;
     deadline: string;
     state: string;
     descriptions: string[];
-    triage?: Record<string, string>;
+    facts?: { question_id: string; question_en: string; answer_id: string; answer_en: string }[];
+    notes?: string[];
+    patients?: number | null;
     units: string[];
   };
+  hospital?: Hospital | null;
+}
+
+export interface Hospital {
+  hospital_id: string;
+  name: string;
+  lon: number;
+  lat: number;
+  emergency: boolean;
+  eta_s?: number | null;
+}
+
+/** An incident that lacks a unit like this one, while this one is busy. */
+export interface Waiting {
+  incident_id: string;
+  kind_name: string;
+  kind_name_en: string;
+  priority: number;
+  address: string;
+  first_ring_at: string;
+}
+
+/** `GET /api/v1/unit/setup`: kept for the day. */
+export interface Setup {
+  unit_id: string;
+  tiles: string[];
+  backup: { capability: string; name_id: string; name_en: string }[];
+  posts: Record<string, string>;
 }
 
 export interface CrewUnit {
@@ -40,7 +75,6 @@ export interface CrewUnit {
   post?: string | null;
   moving_up_since?: string | null;
   assignment_id?: string | null;
-  next_assignment_id?: string | null;
   crew: string[];
   since?: string | null;
   out_of_service_for?: string | null;
@@ -58,6 +92,10 @@ export type Verb =
   | "report_transporting"
   | "report_at_hospital"
   | "report_clear"
+  | "count_patients"
+  | "report_safe"
+  | "request_backup"
+  | "note_incident"
   | "take_out_of_service"
   | "return_to_service";
 
@@ -69,6 +107,11 @@ export interface Action {
   verb: Verb;
   body: Record<string, unknown>;
   device_at: string;
+  /** The phone's own clock when it was pressed, and what had to be added to it then. */
+  pressed_ms: number;
+  offset_ms: number;
+  /** What `device_at` was before a wrong clock was mended. */
+  said_at?: string;
   /** Not sent before this moment: the seconds in which it can still be undone. */
   send_at_ms: number;
 }
@@ -159,6 +202,45 @@ export function nextSteps(state: AssignmentState, canTransport: boolean, atPatie
     default:
       return [];
   }
+}
+
+/**
+ * The centre says that an action lies `ahead_s` in its future: the phone's clock was wrong when it was pressed. Its true time
+ * is the phone's plus what the clock is known to be off by; where that still lies ahead, the centre's word is taken. Every
+ * action timed by the same clock is mended with it, and keeps what it had said.
+ */
+export function mended(queue: readonly Action[], refused: Action, ahead_s: number, offset_ms: number): Action[] {
+  const latest_ms = Date.parse(refused.device_at) - ahead_s * 1000;
+  const by_ms = Math.min(refused.pressed_ms + offset_ms, latest_ms) - Date.parse(refused.device_at);
+  return queue.map((a) =>
+    a.offset_ms !== refused.offset_ms
+      ? a
+      : {
+          ...a,
+          device_at: new Date(Date.parse(a.device_at) + by_ms).toISOString(),
+          said_at: a.said_at ?? a.device_at,
+          offset_ms: a.offset_ms + by_ms,
+        },
+  );
+}
+
+/** What a crew looks at before it drives: [Indonesian, English], by what the vehicle is for. */
+export function vehicleChecks(capabilities: readonly string[]): [id: string, en: string][] {
+  const has = (...any: string[]): boolean => any.some((c) => capabilities.includes(c));
+  return [
+    ["Ban", "Tyres"],
+    ["Rem", "Brakes"],
+    ["Lampu & sirene", "Lights & siren"],
+    ["BBM kurang", "Low fuel"],
+    ["Radio", "Radio"],
+    ...(has("ambulance", "als", "motorbike") ? ([["Oksigen", "Oxygen"]] as [string, string][]) : []),
+    ...(has("ambulance", "als") ? ([["Tandu", "Stretcher"]] as [string, string][]) : []),
+    ...(has("ambulance", "als", "motorbike") ? ([["Alat P3K", "First aid kit"]] as [string, string][]) : []),
+    ...(has("engine", "tanker") ? ([["Air & pompa", "Water & pump"]] as [string, string][]) : []),
+    ...(has("engine", "rescue", "ladder", "boat")
+      ? ([["Alat penyelamatan", "Rescue tools"]] as [string, string][])
+      : []),
+  ];
 }
 
 /** Seconds between fixes: often when rolling, rarely when parked, to save the battery. */

@@ -27,31 +27,40 @@ export async function call<T>(
   method: string,
   path: string,
   body?: unknown,
-  options: { key?: string; token?: string; headers?: Record<string, string> } = {},
+  options: {
+    key?: string;
+    token?: string;
+    headers?: Record<string, string>;
+    timeout_ms?: number;
+    signal?: AbortSignal;
+  } = {},
 ): Promise<T> {
   const headers: Record<string, string> = {
     Accept: "application/json",
     "Accept-Language": lang.now,
     ...options.headers,
   };
-  if (body !== undefined) headers["Content-Type"] = "application/json";
+  if (body !== undefined) headers["Content-Type"] = body instanceof Blob ? body.type : "application/json";
   if (method !== "GET" && csrf) headers["X-CSRF-Token"] = csrf;
   if (options.key) headers["Idempotency-Key"] = options.key;
   if (options.token) headers["Authorization"] = `Bearer ${options.token}`;
+  const patience = AbortSignal.timeout(options.timeout_ms ?? TIMEOUT_MS);
   let response: Response;
   try {
     response = await fetch(path, {
       method,
       headers,
       credentials: options.token ? "omit" : "same-origin",
-      body: body === undefined ? undefined : JSON.stringify(body),
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      body: body === undefined || body instanceof Blob ? body : JSON.stringify(body),
+      signal: options.signal ? AbortSignal.any([patience, options.signal]) : patience,
     });
   } catch {
     throw new Problem("unreachable", 0, lang.now === "en" ? "The server does not answer" : "Server tidak menjawab");
   }
   if (response.status === 204) return undefined as T;
-  const text = await response.text();
+  const text = await response.text().catch(() => {
+    throw new Problem("unreachable", 0, lang.now === "en" ? "The server does not answer" : "Server tidak menjawab");
+  });
   let data: unknown = null;
   try {
     data = text ? JSON.parse(text) : null;

@@ -7,6 +7,14 @@ export const time = {
   get now_ms(): number {
     return now_ms;
   },
+  /** To the millisecond, for a time stamp; `now_ms` is for drawing. */
+  get exact_ms(): number {
+    return Date.now() + offset_ms;
+  },
+  /** What to add to a time of this device's clock to get the server's; 0 until it has been heard. */
+  get offset_ms(): number {
+    return offset_ms;
+  },
   /** The server said it is `at`: small differences are the line's delay, only a clock set wrong is corrected. */
   hear(at: string): void {
     const difference = Date.parse(at) - Date.now();
