@@ -7,6 +7,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,10 +18,11 @@ from playwright.sync_api import Browser, BrowserContext, CDPSession, Page, expec
 
 from tests.browser.conftest import Windows
 from tests.browser.street import Street, street
+from tests.browser.test_access import THEMES, themed, violations
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(420)]
 
-UNIT, MATE = "A05", "A06"
+UNIT, MATE, LOST = "A05", "A06", "A09"
 HERE = {"longitude": 112.7401, "latitude": -7.2870}
 SCENE = {"lon": 112.7475, "lat": -7.2790, "accuracy_m": 15, "address": "Jl. Percontohan 12, belakang masjid"}
 SECOND = {"lon": 112.7600, "lat": -7.2650, "accuracy_m": 15, "address": "Jl. Contoh Lain 3"}
@@ -162,7 +164,7 @@ def test_a_crews_night_with_a_tunnel_and_a_second_emergency(windows: Windows, ci
     expect(phone.locator(".job.new")).to_have_count(0)
     press(phone, "Peta")
     expect(phone.locator(".way .now")).to_be_visible()
-    phone.get_by_text(re.compile(r"^\d+ belokan$")).click()
+    phone.get_by_text(re.compile(r"^\d+ belokan")).click()
     expect(phone.locator(".way li").last).to_contain_text("Tiba")
     assert (phone.get_by_role("link", name="Navigasi").get_attribute("href") or "").startswith("geo:-7.279,112.7475")
     press(phone, "Rincian")
@@ -307,13 +309,131 @@ def test_a_phone_whose_clock_is_two_hours_ahead_is_mended_and_loses_no_step(wind
 def test_a_key_in_use_elsewhere_and_a_revoked_one_are_said_in_plain_words(windows: Windows, city: Street) -> None:
     """The phone that is thrown out does not fight for the line; a revoked one asks for a new code."""
     first, second = windows.page(phone_of(windows)), windows.page(phone_of(windows))
-    on_duty(first, city)
-    second.goto(f"{city.base}/awak#kode={city.unit_tokens[UNIT]}")
+    on_duty(first, city, LOST)
+    second.goto(f"{city.base}/awak#kode={city.unit_tokens[LOST]}")
     second.wait_for_selector(".ready")
     expect(first.get_by_role("alert")).to_contain_text("HP lain")
     press(first, "Pakai di sini")
     expect(second.get_by_role("alert")).to_contain_text("HP lain")
     expect(first.locator("header")).to_contain_text("Tersambung")
-    city.do(city.server.services.accounts.revoke_tokens(UNIT, "system:test"))  # type: ignore[union-attr]
-    city.server.services.live.hub.wake_unit(UNIT)  # type: ignore[union-attr]
+    city.do(city.server.services.accounts.revoke_tokens(LOST, "system:test"))  # type: ignore[union-attr]
+    city.server.services.live.hub.wake_unit(LOST)  # type: ignore[union-attr]
     expect(first.locator("main")).to_contain_text("Minta kode baru")
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_no_screen_of_the_phone_has_a_barrier(windows: Windows, city: Street, theme: str) -> None:
+    """Duty, ready, job, map with turns, every sheet, hospital: axe finds nothing, by night and by day."""
+    page = windows.page(phone_of(windows))
+    page.goto(f"{city.base}/awak#kode={city.unit_tokens[UNIT]}")
+    page.get_by_label("Nama awak").fill("Bayu P.")
+    press(page, "Tambah")
+    press(page, "Oksigen")
+    themed(page, theme)
+    assert "\n".join(violations(page)) == "", "duty"
+    press(page, "Mulai tugas, 1 masalah")
+    page.wait_for_selector(".ready")
+    assert "\n".join(violations(page)) == "", "ready"
+    press(page, "Pengaturan")
+    assert "\n".join(violations(page)) == "", "settings"
+    press(page, "Kembali")
+    city.crew(UNIT, "fixes", fixes=[fix_at(city)])
+    emergency(city, SCENE)
+    page.wait_for_selector(".job.new")
+    assert "\n".join(violations(page)) == "", "job"
+    press(page, "Terima & berangkat")
+    press(page, "Peta")
+    page.get_by_text(re.compile(r"^\d+ belokan")).click()
+    page.wait_for_selector(".map canvas.overlay")
+    assert "\n".join(violations(page)) == "", "map and turns"
+    press(page, "Rincian")
+    press(page, "Tiba di lokasi")
+    press(page, "Bersama pasien")
+    page.wait_for_selector(".safe")
+    press(page, "Lapor")
+    assert "\n".join(violations(page)) == "", "report"
+    for name in ("Minta bantuan", "Jumlah pasien", "Tulis catatan"):
+        press(page, name)
+        assert "\n".join(violations(page)) == "", name
+        press(page, "Kembali")
+    press(page, "Kembali")
+    press(page, "Bawa ke rumah sakit")
+    page.wait_for_selector("dialog input[type=radio]")
+    assert "\n".join(violations(page)) == "", "hospital"
+
+
+def test_letters_twice_as_large_lose_no_button_and_nothing_sideways(windows: Windows, city: Street) -> None:
+    """At 200 % on 360 px everything is reached by scrolling down, and the one button stays in sight."""
+    page = windows.page(phone_of(windows))
+    page.goto(f"{city.base}/awak#kode={city.unit_tokens[UNIT]}")
+    page.wait_for_selector("main .main")
+    press(page, "Pengaturan")
+    press(page, "200 %")
+    press(page, "Kembali")
+
+    def sound(where: str) -> None:
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), where
+        for text, left, right, height in page.locator("button:visible, a.btn:visible").evaluate_all(
+            "all => all.map(b => [b.innerText, ...(r => [r.left, r.right, r.height])(b.getBoundingClientRect())])"
+        ):
+            assert 0 <= left < right <= 360, (where, text)
+            assert height >= 48, (where, text)
+
+    sound("duty")
+    press(page, "Kendaraan baik, mulai tugas")
+    page.wait_for_selector(".ready")
+    sound("ready")
+    city.crew(UNIT, "fixes", fixes=[fix_at(city)])
+    emergency(city, SCENE)
+    page.wait_for_selector(".job.new")
+    sound("job")
+    expect(page.get_by_role("button", name="Terima & berangkat")).to_be_in_viewport()
+    press(page, "Terima & berangkat")
+    press(page, "Tiba di lokasi")
+    press(page, "Bersama pasien")
+    page.wait_for_selector(".safe")
+    sound("at the scene")
+    press(page, "Bawa ke rumah sakit")
+    page.wait_for_selector("dialog input[type=radio]")
+    sound("hospital")
+    expect(page.get_by_role("button", name="Berangkat ke RS")).to_be_in_viewport()
+
+
+def test_a_closed_road_or_a_wrong_turn_brings_a_new_way(windows: Windows, city: Street) -> None:
+    """The way is asked for again when the centre closes a road, and when the phone is seen beside it."""
+    context = phone_of(windows)
+    page = windows.page(context)
+    asked: list[str] = []
+    page.on("request", lambda r: asked.append(r.url) if "/unit/route" in r.url else None)
+    on_duty(page, city)
+    city.crew(UNIT, "fixes", fixes=[fix_at(city)])
+    emergency(city, SCENE)
+    press(page, "Terima & berangkat")
+    until(page, lambda: len(asked) == 1)
+    place = {"lon": 112.7440, "lat": -7.2830, "accuracy_m": 10}
+    desk = city._supervisor()
+    body = json.dumps({"place": place, "reason": "Banjir selutut", "radius_m": 150}).encode()
+    head = {"Content-Type": "application/json"}
+    desk.open(urllib.request.Request(f"{city.base}/api/v1/commands/restrict_road", body, head), timeout=30).close()
+    until(page, lambda: len(asked) == 2)
+    for n in range(2):  # one fix beside the way may be a reflection
+        context.set_geolocation({"longitude": 112.7300 + n * 1e-4, "latitude": -7.2990, "accuracy": 5})
+        page.wait_for_timeout(1500)
+    until(page, lambda: len(asked) >= 3)
+    assert "from_lon=112.73" in asked[-1]
+
+
+def test_the_district_is_there_without_a_line(windows: Windows, city: Street) -> None:
+    """Tiles that were never looked at are drawn from what was fetched ahead; the app itself opens without a line."""
+    context = phone_of(windows, service_workers="allow")
+    page = windows.page(context)
+    on_duty(page, city)
+    keys = "caches.open('awak-district').then(c => c.keys()).then(all => all.map(r => new URL(r.url).pathname))"
+    until(page, lambda: any(path.startswith("/tiles/15/") for path in page.evaluate(keys)))
+    held = page.evaluate(keys)
+    assert len(held) <= 402
+    context.set_offline(True)
+    deep = next(path for path in held if path.startswith("/tiles/15/"))
+    assert page.evaluate(f"fetch('{deep}').then(r => r.status)") == 200
+    page.reload()
+    expect(page.locator(".ready")).to_contain_text("Bayu P.")
