@@ -32,7 +32,7 @@ DEVICE_STEP = {
     "at_patient_at": "at_patient",
 }
 ENDS = {"cleared": "selesai", "declined": "menolak", "unanswered": "tidak menjawab", "withdrawn": "ditarik", "": "-"}
-RUNG_WORDS = {"supervisor": "pengawas", "manager": "manajer piket"}
+RUNG_WORDS = {"supervisor": "penyelia", "manager": "manajer piket"}
 HAPPENED: dict[type[ev.Event], str] = {
     ev.CallPresented: "Telepon berdering",
     ev.ReportAnswered: "Diangkat",

@@ -13,6 +13,8 @@ from sla.record import Record
 
 DEVICE_AHEAD_MAX = timedelta(seconds=60)  # a phone's clock is rarely a minute off; beyond that it is flagged
 
+BEFORE_ARRIVAL = frozenset({"delivered", "seen", "acknowledged", "en_route"})
+
 
 class Sending(Record):
     """A record that also follows recommendations, assignments and every step of a leg."""
@@ -67,10 +69,14 @@ class Sending(Record):
             else:
                 if device_at - at > DEVICE_AHEAD_MAX:
                     self.odd["device_ahead"] += 1
+                if leg.device_at is not None and device_at < max(leg.device_at.values()):
+                    self.odd["device_reversed"] += 1
                 if leg.device_at is None:
                     leg.device_at = {step: device_at}
                 else:
                     leg.device_at.setdefault(step, device_at)
+        if leg.at_scene_at is not None and step in BEFORE_ARRIVAL:
+            self.odd["step_after_arrival"] += 1
         case = self.cases.get(leg.incident_id)
         if case is not None:
             case.version += 1
@@ -107,6 +113,8 @@ class Sending(Record):
             return
         case = self._case(leg.incident_id, at)
         leg.at_scene_at, leg.at_scene_by = at, event.by
+        if leg.en_route_at is None:
+            self.odd["arrival_without_departure"] += 1
         if case is None:
             return
         root = case.root()

@@ -14,51 +14,51 @@ if TYPE_CHECKING:
 
 SENTENCES: dict[str, tuple[str, str]] = {
     "answer": (
-        "telepon baru diangkat setelah {took:.0f} s (sasaran {aim:.0f} s)",
+        "telepon baru diangkat setelah {took:.0f} detik (sasaran {aim:.0f} detik)",
         "the call was answered after {took:.0f} s (aim {aim:.0f} s)",
     ),
     "entry": (
-        "laporan baru tercatat {took:.0f} s setelah diangkat (sasaran {aim:.0f} s)",
+        "laporan baru tercatat {took:.0f} detik setelah diangkat (sasaran {aim:.0f} detik)",
         "the report was entered {took:.0f} s after the answer (aim {aim:.0f} s)",
     ),
     "decision": (
-        "unit baru dipilih {took:.0f} s setelah laporan tercatat (sasaran {aim:.0f} s)",
+        "unit baru dipilih {took:.0f} detik setelah laporan tercatat (sasaran {aim:.0f} detik)",
         "a unit was chosen {took:.0f} s after entry (aim {aim:.0f} s)",
     ),
     "no_unit": (
-        "selama {took:.0f} s tidak ada unit yang dapat dikirim",
+        "selama {took:.0f} detik tidak ada unit yang dapat dikirim",
         "for {took:.0f} s there was no unit to send",
     ),
     "reassigned": (
-        "{subject} diperintah lebih dulu tetapi tidak jadi datang; {took:.0f} s hilang",
+        "{subject} diperintah lebih dulu tetapi tidak jadi datang; {took:.0f} detik hilang",
         "{subject} was asked first and did not come; {took:.0f} s were lost",
     ),
     "alert": (
-        "perintah baru sampai di gawai kru setelah {took:.0f} s (sasaran {aim:.0f} s)",
+        "perintah baru sampai di gawai kru setelah {took:.0f} detik (sasaran {aim:.0f} detik)",
         "the order took {took:.0f} s to reach the crew's device (aim {aim:.0f} s)",
     ),
     "turnout": (
-        "kru {subject} baru berangkat {took:.0f} s setelah perintah sampai (sasaran {aim:.0f} s)",
+        "kru {subject} baru berangkat {took:.0f} detik setelah perintah sampai (sasaran {aim:.0f} detik)",
         "the crew of {subject} rolled {took:.0f} s after the order arrived (aim {aim:.0f} s)",
     ),
     "choice": (
-        "{subject} dapat tiba {saved:.0f} s lebih cepat tetapi tidak dikirim ({verdict_id})",
+        "{subject} dapat tiba {saved:.0f} detik lebih cepat tetapi tidak dikirim ({verdict_id})",
         "{subject} could have been there {saved:.0f} s sooner but was not sent ({verdict_en})",
     ),
     "unit_free": (
-        "{subject} dari {place} sedang bertugas lain; bila siaga, {saved:.0f} s lebih cepat",
+        "{subject} dari {place} sedang bertugas lain; bila siaga, {saved:.0f} detik lebih cepat",
         "{subject} of {place} was on another job; free, it saves {saved:.0f} s",
     ),
     "post": (
-        "satu unit lagi di {place} akan {saved:.0f} s lebih cepat",
+        "satu unit lagi di {place} akan {saved:.0f} detik lebih cepat",
         "one more unit at {place} saves {saved:.0f} s",
     ),
     "road": (
-        "perjalanan {subject} {saved:.0f} s lebih lama daripada perkiraan",
+        "perjalanan {subject} {saved:.0f} detik lebih lama daripada perkiraan",
         "the drive of {subject} took {saved:.0f} s longer than predicted",
     ),
     "signal": (
-        "gawai {subject} mencatat tiba {saved:.0f} s lebih awal daripada yang diterima server",
+        "gawai {subject} mencatat tiba {saved:.0f} detik lebih awal daripada yang diterima server",
         "the device of {subject} stamped the arrival {saved:.0f} s before the server received it",
     ),
 }
@@ -123,8 +123,9 @@ def whole_sentences(
             f"Tiba {clock(response_s)}, tetapi tetap dihitung terlambat: catatannya diubah setelah dinilai ({why}).",
             f"There at {clock(response_s)}, but still counted late: its record was changed after it was settled ({why}).",
         )
-    head_id = f"Terlambat {late_by_s:.0f} s (tiba {clock(response_s)}): "
-    head_en = f"Late by {late_by_s:.0f} s (there at {clock(response_s)}): "
+    late_id, late_en = ("kurang dari 1", "less than 1") if late_by_s < 1 else (f"{late_by_s:.0f}", f"{late_by_s:.0f}")
+    head_id = f"Terlambat {late_id} detik (tiba {clock(response_s)}): "
+    head_en = f"Late by {late_en} s (there at {clock(response_s)}): "
     if decisive is not None:
         row = next(r for r in rows if r.code == decisive)
         text_id, text_en = detail(row)

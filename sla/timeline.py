@@ -9,6 +9,12 @@ How bad input is met (each is counted in `Timeline.odd`, and the SLA shows the c
 | `at` earlier than the line before | read as the line before: a clock set back shortens nothing |
 | ring later than the server heard of it | the clock starts when the server heard |
 | time without a zone | ring or device time: not believed; `at`: refused |
+| step without a stamp | it has no phase; its seconds stand in the next recorded one, and each figure says how many were recorded |
+| two steps in the same instant | a phase of 0 s; exactly 420 s is within |
+| step recorded after the arrival it precedes | its phase is held inside the response (0 s at the end); counted |
+| arrival before its ring | late: an impossible clock is no proof (`Why.REVERSED`) |
+| emergency with no unit | pending until 420 s have passed, late after |
+| device stamps that run backwards or ahead | kept and counted |
 | device time | kept beside the server's, never used for the figure: a late sync rewrites nothing |
 | geofence arrival | kept beside the crew's button, never stops the clock by itself |
 | unknown incident, assignment or report | the line has no effect |

@@ -91,7 +91,7 @@ def test_the_sentence_says_how_late_why_and_what_it_would_have_been() -> None:
     told = run(answered=130, opened=160, assigned=165, delivered=167, rolling=215, there=500)
     found = explained(told)
     assert found.sentence_id == (
-        "Terlambat 80 s (tiba 8:20): telepon baru diangkat setelah 130 s (sasaran 10 s); tanpa itu tiba 6:20."
+        "Terlambat 80 detik (tiba 8:20): telepon baru diangkat setelah 130 detik (sasaran 10 detik); tanpa itu tiba 6:20."
     )
     assert found.sentence_en == (
         "Late by 80 s (there at 8:20): the call was answered after 130 s (aim 10 s); without that, 6:20."

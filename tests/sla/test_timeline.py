@@ -467,6 +467,23 @@ def test_lines_about_unknown_things_are_counted_and_harmless() -> None:
     assert timeline.odd["unknown_report"] == 1
 
 
+def test_steps_told_in_the_wrong_order_are_counted_and_the_phases_still_sum() -> None:
+    """The phone hands in "rolling" after "arrived", with stamps that run backwards."""
+    journal = Journal()
+    journal.call(0, "i1")
+    journal.assign(45, "a", "i1")
+    journal.arrive(300, "a", "i1", device=290)
+    journal.add(310, ev.UnitEnRoute(assignment_id="a", device_at=at(80)))
+    timeline = fold(journal)
+    assert {k: v for k, v in timeline.odd.items() if v} == {
+        "arrival_without_departure": 1,
+        "step_after_arrival": 1,
+        "device_reversed": 1,
+    }
+    row = outcome(timeline.cases["i1"], timeline, None)
+    assert sum(s for s in row.phases.values() if s is not None) == row.response_s == 300.0
+
+
 def test_a_device_clock_far_ahead_is_flagged() -> None:
     journal = Journal()
     journal.call(0, "i1")

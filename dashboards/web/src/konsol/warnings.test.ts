@@ -15,5 +15,5 @@ test("an agency whose units nobody sees is to be rung up", () => {
 });
 
 test("the rungs of the ladder have names", () => {
-  expect([1, 2, 3].map(rungName)).toEqual(["dispatcher", "pengawas", "manajer piket"]);
+  expect([1, 2, 3].map(rungName)).toEqual(["dispatcher", "penyelia", "manajer piket"]);
 });

@@ -13,7 +13,7 @@ export interface Remedy {
 
 /** Who hears of a warning that nobody takes on, from the first rung. */
 export const rungName = (level: number): string =>
-  [L("dispatcher", "dispatcher"), L("pengawas", "the supervisor"), L("manajer piket", "the duty manager")][level - 1] ??
+  [L("dispatcher", "dispatcher"), L("penyelia", "the supervisor"), L("manajer piket", "the duty manager")][level - 1] ??
   "";
 
 /** What somebody at the desk would say: who, how much sooner, and with what chance. */
