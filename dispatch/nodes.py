@@ -1,8 +1,8 @@
 """Which node writes a region. Any number of servers on one database: one leads, the others follow, stay warm and forward.
 
 The advisory lock keeps nodes from fighting and passes on by itself when the leader's process dies. A leader that is
-merely frozen (SIGSTOP, a stuck disk) keeps its connection, so the leader also leaves a sign of life; when that grows
-old, a follower cuts the frozen one's database connection and takes over. Whatever the old leader still tries to write
+merely frozen (SIGSTOP, a stuck disk) keeps its connection, so the leader also leaves signs of life (`pulse.py`); when the last
+grows old, a follower cuts the frozen one's database connection and takes over. Whatever the old leader still tries to write
 is refused by the journal's primary key: the new leader's first line is its fence.
 """
 
@@ -22,6 +22,7 @@ from dispatch import metrics
 from dispatch.database import PASSING_ERRORS, Leadership
 from dispatch.journal import JournalFenced, JournalUnavailable, Told
 from dispatch.live import Live, NotLeading
+from dispatch.pulse import Pulse
 from dispatch.spool import SpoolFull, SpoolingJournal
 from dispatch.statements import SQL
 
@@ -95,6 +96,7 @@ class PostgresElection:
     def __init__(self, dsn: str, region: str, pool: asyncpg.Pool) -> None:
         self.region = region
         self.pool = pool
+        self._pulse = Pulse(dsn, region, role=None)
         # As the DSN's own user: cutting a frozen leader's connection needs the same user.
         self._lock = Leadership(dsn, region, role=None)
 
@@ -121,12 +123,14 @@ class PostgresElection:
 
     async def beat(self, node: str, url: str) -> bool:
         try:
-            if not await self._lock.holds():
-                return False
-            await self._lock.connection.execute(SQL["leader_beat"], self.region, node, url)
+            if await self._lock.holds():
+                await self._lock.connection.execute(SQL["leader_beat"], self.region, node, url)
+                self._pulse.felt(node)
+                return True
         except PASSING_ERRORS:
-            return False
-        return True
+            pass
+        self._pulse.lost()
+        return False
 
     async def leader_url(self) -> str | None:
         try:
@@ -162,7 +166,9 @@ class PostgresElection:
         return found
 
     async def close(self) -> None:
+        self._pulse.lost()
         await self._lock.close()
+        await self._pulse.stop()
 
 
 class Node:

@@ -77,6 +77,9 @@ class Seen(msgspec.Struct):
     calm_mb: float = 0.0
     peak_mb: float = 0.0
     after_mb: float = 0.0
+    desk_again: Counter[str] = msgspec.field(default_factory=Counter)
+    """Times the desk had to send the same again, by answer."""
+    takeovers: int = 0
     consoles_dropped: int = 0
     dribblers_closed: int = 0
     huge_refused: int = 0
@@ -174,12 +177,13 @@ class Storm:
                 place = {"lon": 112.75, "lat": -7.25}
                 call = {"channel": "call", "kind": self.kinds[0], "place": place}
                 began_s = time.perf_counter()
-                key = uuid.uuid4().hex
-                status, _ = await self._post(
-                    session, "/api/v1/commands/submit_report", call, key, **{"X-CSRF-Token": token}
-                )
-                if status != "200":
-                    raise AssertionError(f"the desk was refused: {status}")
+                key, path = uuid.uuid4().hex, "/api/v1/commands/submit_report"
+                while True:  # as the console does: the same key until it is answered
+                    status, _ = await self._post(session, path, call, key, **{"X-CSRF-Token": token})
+                    if status == "200":
+                        break
+                    self.seen.desk_again[status] += 1
+                    await asyncio.sleep(0.1)
                 into.append(time.perf_counter() - began_s)
                 await asyncio.sleep(PROBE_EVERY_S)
 
@@ -297,6 +301,7 @@ async def drill(folder: Path, seconds: float) -> tuple[Seen, Findings]:
             async with storm.sessions():
                 await storm.run(seconds)
             await pair.calm(120.0)
+            storm.seen.takeovers = sum(s.log.read_text().count(" leading region=") for s in pair.servers) - 1
             pool = await create_pool(dsn, role=None, size=2)
             try:
                 findings = await audit(dsn, pool, region, storm.seen.acked)
@@ -328,7 +333,9 @@ def table(seen: Seen, findings: Findings) -> str:
         f"| answers to citizens | {told(seen.answers)} |",
         f"| lost, double | {findings.lost}, {findings.double} |",
         f"| the desk's calls, calm | {quantiles(seen.calm_s)} ({len(seen.calm_s)} calls) |",
-        f"| the desk's calls, in the storm | {quantiles(seen.storm_s)} ({len(seen.storm_s)} calls, none refused) |",
+        f"| the desk's calls, in the storm | {quantiles(seen.storm_s)} ({len(seen.storm_s)} calls; sent again: "
+        f"{told(seen.desk_again)}) |",
+        f"| the lead changed hands | {seen.takeovers} times |",
         f"| positions sent | {told(seen.fixes)} |",
         f"| the manager's figures | {told(seen.board)} |",
         f"| memory of the leader | {seen.calm_mb:.0f} MB calm, {seen.peak_mb:.0f} MB at most, {seen.after_mb:.0f} MB after |",
@@ -352,6 +359,7 @@ def table(seen: Seen, findings: Findings) -> str:
 def overload(
     seconds: Annotated[float, typer.Option(min=5.0, max=600.0, help="Lama badai / length of the storm")] = 40.0,
     write: Annotated[bool, typer.Option(help="Tulis docs/reliability.md / write the report")] = True,
+    keep: Annotated[bool, typer.Option(help="Simpan log / keep the logs")] = False,
 ) -> None:
     """Terlalu banyak dari segalanya, lalu periksa tidak ada yang hilang. / Too much of everything, then audit."""
     folder = Path(tempfile.mkdtemp(prefix="siaga-overload-"))
@@ -359,7 +367,10 @@ def overload(
     try:
         seen, findings = asyncio.run(drill(folder, seconds))
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if keep:
+            typer.echo(f"logs: {folder / 'nodes'}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
     text = table(seen, findings)
     typer.echo(text)
     if write:

@@ -1,0 +1,3 @@
+UPDATE leader
+SET seen_at = clock_timestamp()
+WHERE region = $1 AND node = $2;
