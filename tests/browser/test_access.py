@@ -62,6 +62,53 @@ def test_the_console_has_no_barrier(windows: Windows, town: Town, theme: str, cr
 
 
 @pytest.mark.parametrize("theme", THEMES)
+def test_the_consoles_papers_and_second_screen_have_no_barrier(
+    windows: Windows,
+    town: Town,
+    theme: str,
+    crews: None,  # noqa: F811
+) -> None:
+    """Records, log book, handover, replay, road restrictions, help, paper, and the map alone."""
+    page = windows.console()
+    themed(page, theme)
+    new_incident(page)
+
+    def clean(view: str) -> None:
+        assert "\n".join(violations(page)) == "", view
+
+    page.keyboard.press("F9")
+    page.wait_for_selector(".results .hit")
+    clean("records")
+    page.keyboard.press("Alt+2")
+    page.wait_for_selector(".log .lines .line")
+    clean("log book")
+    page.keyboard.press("Alt+3")
+    page.wait_for_selector("#handover-text")
+    clean("handover")
+    page.keyboard.press("Escape")
+    page.keyboard.press("r")
+    page.wait_for_selector(".replay")
+    clean("replay")
+    page.keyboard.press("Escape")
+    page.keyboard.press("h")
+    page.wait_for_selector(".hindrances")
+    clean("road restrictions")
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    page.wait_for_selector("dialog[open] h2")
+    clean("help")
+    page.keyboard.press("Escape")
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    page.wait_for_selector(".print-sheet", state="attached")
+    page.emulate_media(media="print")
+    clean("paper")
+    second = windows.staff("dispatcher", "/konsol#peta")
+    second.wait_for_selector(".maponly .map")
+    themed(second, theme)
+    assert "\n".join(violations(second)) == "", "second screen"
+
+
+@pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("path", ["/", "/lapor", "/lapor/bukan.tautan.sah", "/awak"])
 def test_open_pages_have_no_barrier(windows: Windows, town: Town, path: str, theme: str) -> None:
     page = windows.phone()

@@ -48,7 +48,7 @@ def test_a_coming_unit_is_diverted_to_a_second_incident(windows: Windows, crews:
 
 
 def test_of_two_operators_the_slower_is_told_who_changed_what(windows: Windows, crews: None) -> None:  # noqa: F811
-    """Both look at one incident; what the second decided on an older state is refused in words, and nothing is sent."""
+    """Both look at one incident; what the second decided on an older state is not done before they have seen the difference."""
     first, second = windows.console("dispatcher"), windows.console("supervisor")
     number = new_incident(first)
     second.locator(".queue .item", has_text=number).click()
@@ -61,7 +61,12 @@ def test_of_two_operators_the_slower_is_told_who_changed_what(windows: Windows, 
     give_reason(first)
     expect(first.locator(".units")).to_contain_text(unit)
     second.keyboard.press("1")
-    expect(second.locator(".toast.bad")).to_be_visible()
+    conflict = second.get_by_role("dialog", name="diubah oleh dispatcher")
+    expect(conflict.get_by_role("row", name="Unit")).to_contain_text(unit)
+    expect(conflict.get_by_role("button", name="Batal")).to_be_focused()
+    assert violations(second) == []
+    second.keyboard.press("Enter")
+    expect(conflict).to_have_count(0)
     expect(second.locator(".units")).to_contain_text(unit)
 
 

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 import uuid
 from collections.abc import Iterator
@@ -83,12 +84,43 @@ class Town:
         self.rung.append(report_id)
         return report_id
 
+    def job(self, unit_id: str) -> str:
+        """The assignment the unit has now."""
+        with self.staff("supervisor").open(f"{self.base}/api/v1/units", timeout=30) as answer:
+            return next(str(u["assignment_id"]) for u in json.load(answer)["units"] if u["unit_id"] == unit_id)
+
+    def incident(self, number: str) -> str:
+        """The full id of the open incident whose running number this is."""
+        with self.staff("supervisor").open(f"{self.base}/api/v1/incidents?state=open", timeout=30) as answer:
+            ids = [str(i["incident_id"]) for i in json.load(answer)["incidents"]]
+        return next(i for i in ids if i.endswith(f"-{number}"))
+
+    def photo(self, unit_id: str, assignment_id: str, picture: bytes) -> None:
+        """A PNG the crew has taken at the scene."""
+        request = urllib.request.Request(
+            f"{self.base}/api/v1/unit/photos?assignment_id={urllib.parse.quote(assignment_id, safe='')}",
+            picture,
+            {
+                "Content-Type": "image/png",
+                "Authorization": f"Bearer {self.unit_tokens[unit_id]}",
+                "Idempotency-Key": uuid.uuid4().hex,
+            },
+        )
+        urllib.request.urlopen(request, timeout=30).close()
+
+    def command(self, verb: str, **body: Any) -> None:
+        """A command of the supervisor, given elsewhere than in the browser under test."""
+        request = urllib.request.Request(
+            f"{self.base}/api/v1/commands/{verb}", json.dumps(body).encode(), {"Content-Type": "application/json"}
+        )
+        self.staff("supervisor").open(request, timeout=30).close()
+
     # --- the desk over HTTP, to clear up between tests
 
-    def _supervisor(self) -> urllib.request.OpenerDirector:
-        """Signed in, with the CSRF token on every request."""
+    def staff(self, username: str) -> urllib.request.OpenerDirector:
+        """Signed in as that demo account, with the CSRF token on every request."""
         opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
-        body = json.dumps({"username": "supervisor", "password": self.password}).encode()
+        body = json.dumps({"username": username, "password": self.password}).encode()
         request = urllib.request.Request(self.base + "/api/v1/session", body, {"Content-Type": "application/json"})
         with opener.open(request, timeout=30) as answer:
             opener.addheaders = [("X-CSRF-Token", json.load(answer)["csrf_token"])]
@@ -96,7 +128,7 @@ class Town:
 
     def calm(self) -> None:
         """Nobody rings, every incident is ended, every unit free, every road open: the next test starts from here."""
-        desk = self._supervisor()
+        desk = self.staff("supervisor")
 
         def get(path: str) -> Any:
             with desk.open(self.base + path, timeout=30) as answer:

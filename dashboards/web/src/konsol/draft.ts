@@ -53,6 +53,20 @@ export function keep(report_id: string | null, draft: Draft): void {
   }
 }
 
+/** Throw away what is too old to be recalled, so that years of shifts do not fill a browser's storage. */
+export function sweep(): void {
+  for (const kept of Object.keys(localStorage)) {
+    if (!kept.startsWith("siaga.draft.")) continue;
+    try {
+      const { at } = JSON.parse(localStorage.getItem(kept) ?? "") as { at: number };
+      if (Date.now() - at < KEEP_MS) continue;
+    } catch {
+      // Broken: goes too.
+    }
+    localStorage.removeItem(kept);
+  }
+}
+
 export function forget(report_id: string | null): void {
   localStorage.removeItem(name(report_id));
 }

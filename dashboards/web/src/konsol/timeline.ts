@@ -85,6 +85,14 @@ export function describe(entry: Entry, region: Region | null, unitOf: (assignmen
       return line(L("Dibuka lagi", "Reopened") + because(e.reason));
     case "incident_noted":
       return line(str(e.text), "note");
+    case "photo_kept":
+      return line(L(`Foto dari ${unit}`, `Picture from ${unit}`), "note");
+    case "patients_counted":
+      return line(L(`${unit} menghitung ${num(e.patients)} korban`, `${unit} counts ${num(e.patients)} hurt`), "note");
+    case "crew_safe":
+      return line(L(`${unit} memberi kabar: aman`, `${unit} reports: all well`));
+    case "crew_silent":
+      return line(L(`${unit} tidak memberi kabar dari lokasi`, `${unit} gives no sign of life`), "late");
     case "alarm_raised":
       return line(L(`Tingkat alarm ${e.level}`, `Alarm level ${e.level}`) + because(e.reason), "risk");
     case "triage_answered":
@@ -186,7 +194,11 @@ export function describe(entry: Entry, region: Region | null, unitOf: (assignmen
     case "duty_started":
       return line(
         L(`${unit} mulai tugas`, `${unit} on duty`) +
-          (Array.isArray(e.crew) && e.crew.length ? `: ${e.crew.map(String).join(", ")}` : ""),
+          (Array.isArray(e.crew) && e.crew.length ? `: ${e.crew.map(String).join(", ")}` : "") +
+          (Array.isArray(e.faults) && e.faults.length
+            ? L(`; kerusakan: ${e.faults.join(", ")}`, `; faults: ${e.faults.join(", ")}`)
+            : ""),
+        Array.isArray(e.faults) && e.faults.length ? "risk" : "plain",
       );
     case "duty_ended":
       return line(L(`${unit} lepas tugas`, `${unit} off duty`));

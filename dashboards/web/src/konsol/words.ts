@@ -1,6 +1,7 @@
 /** What operators call things. Names of the city's own things come from the region; these are the system's. */
 import { L, named } from "../lib/lang.svelte";
-import type { AssignmentState, IncidentState, Region, UnitState } from "../lib/types";
+import type { AssignmentState, Incident, IncidentState, Region, UnitState } from "../lib/types";
+import type { Words } from "./difference";
 
 /** "261124-0147" -> "0147": the day is on the wall; the number is what goes over the radio. */
 export const shortId = (id: string): string => id.slice(id.lastIndexOf("-") + 1);
@@ -111,4 +112,30 @@ export function roleName(role: string): string {
       system: L("Sistem", "System"),
     }[role] ?? role
   );
+}
+
+/** How the difference between two states of an incident is told. */
+export function differenceWords(region: Region | null, place: (incident: Incident) => string): Words {
+  return {
+    label: (field) =>
+      ({
+        state: L("Keadaan", "State"),
+        kind: L("Jenis", "Kind"),
+        priority: L("Prioritas", "Priority"),
+        place: L("Lokasi", "Place"),
+        alarm: L("Tingkat alarm", "Alarm level"),
+        units: L("Unit", "Units"),
+        missing: L("Kurang", "Missing"),
+        patients: L("Korban", "Hurt"),
+        note: L("Catatan", "Note"),
+        merged: L("Digabung ke", "Merged into"),
+        outcome: L("Hasil", "Outcome"),
+      })[field],
+    state: incidentStateName,
+    kind: (code) => kindName(region, code),
+    place,
+    capability: (code) => capabilityName(code, region),
+    unit: (unit_id, state) => `${unit_id} ${assignmentStateName(state).toLowerCase()}`,
+    none: "–",
+  };
 }

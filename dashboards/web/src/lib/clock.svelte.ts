@@ -15,6 +15,10 @@ export const time = {
   get offset_ms(): number {
     return offset_ms;
   },
+  /** Look at the clock now: a hidden page's own timers may come once a minute, the line's messages come at once. */
+  tick(): void {
+    now_ms = Date.now() + offset_ms;
+  },
   /** The server said it is `at`: small differences are the line's delay, only a clock set wrong is corrected. */
   hear(at: string): void {
     const difference = Date.parse(at) - Date.now();

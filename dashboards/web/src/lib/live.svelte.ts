@@ -5,6 +5,8 @@ import type { Entry, StreamMessage, Who } from "./types";
 
 /** The server speaks at least every 5 s (docs/api.md); two silences in a row mean the line is dead. */
 export const STALE_AFTER_MS = 11_000;
+/** Close code of a stream whose session has ended or lost its rights. */
+const SIGNED_OUT = 4401;
 const RETRY_MS = [250, 500, 1000, 2000, 4000];
 /** Timeline lines kept per subject while the stream runs; the full history is one request away. */
 const ENTRIES_MAX = 200;
@@ -25,6 +27,8 @@ export class Live {
   /** Lines seen on the stream, by the incident, report or assignment they speak of. */
   entries = new Map<string, Entry[]>();
   onEntry: (entry: Entry) => void = () => {};
+  /** After every message. */
+  onMessage: () => void = () => {};
   onForbidden: () => void = () => {};
   onRefused: () => void = () => {};
 
@@ -83,9 +87,17 @@ export class Live {
       this.connected = true;
       this.heard_ms = Date.now();
     };
-    socket.onmessage = (event) => this.#hear(JSON.parse(event.data as string) as StreamMessage);
-    socket.onclose = () => {
+    socket.onmessage = (event) => {
+      this.#hear(JSON.parse(event.data as string) as StreamMessage);
+      if (document.hidden) time.tick();
+      this.onMessage();
+    };
+    socket.onclose = (event) => {
       if (this.#socket !== socket) return;
+      if (event.code === SIGNED_OUT) {
+        this.stop();
+        this.onForbidden();
+      }
       this.connected = false;
       this.#socket = null;
       // A browser does not tell why a handshake failed: ask over HTTP whether we are still signed in.

@@ -1,9 +1,9 @@
-/** Four sounds a dispatcher can tell apart without looking. Made on the spot: nothing to load, nothing to license. */
+/** Sounds a dispatcher can tell apart without looking. Made on the spot: nothing to load, nothing to license. */
 
-export type Cue = "call" | "unanswered" | "risk" | "noack" | "job";
+export type Cue = "call" | "unanswered" | "new" | "risk" | "noack" | "silent" | "job";
 
 /** [frequency Hz, start s, length s] per note. */
-const TUNES: Record<Cue, [number, number, number][]> = {
+export const TUNES: Record<Cue, [number, number, number][]> = {
   call: [
     [660, 0, 0.12],
     [880, 0.14, 0.16],
@@ -22,6 +22,17 @@ const TUNES: Record<Cue, [number, number, number][]> = {
   noack: [
     [330, 0, 0.2],
     [330, 0.28, 0.2],
+  ],
+  // One soft rising pair: news, not danger.
+  new: [
+    [523, 0, 0.1],
+    [784, 0.12, 0.18],
+  ],
+  // A falling wail, like nothing else here: people may be in danger.
+  silent: [
+    [988, 0, 0.18],
+    [740, 0.2, 0.18],
+    [494, 0.4, 0.4],
   ],
   job: [
     [740, 0, 0.16],

@@ -84,6 +84,10 @@ export interface Incident {
   ended_by?: string | null;
   outcome?: string | null;
   triage?: Record<string, string>;
+  /** The latest notes, oldest first. */
+  notes?: string[];
+  /** As last counted by a crew at the scene. */
+  patients?: number | null;
   version: number;
   /** The latest recommendation for each place of the plan. */
   recommended?: Recommendation[];
@@ -112,6 +116,8 @@ export interface Unit {
   since?: string | null;
   position?: Position | null;
   out_of_service_for?: string | null;
+  /** What the crew's check found wrong when it came on duty. */
+  faults?: string[];
   moves_today?: number;
 }
 
@@ -126,6 +132,14 @@ export interface Assignment {
   eta_s?: number | null;
   arrival_sd_s?: number;
   ack_due_at?: string | null;
+  /** No device answers: somebody must use the radio. */
+  voice_task_at?: string | null;
+  /** At the scene: a sign of life is due by then. */
+  check_due_at?: string | null;
+  /** When the sign of life failed to come. */
+  silent_at?: string | null;
+  /** What the crew told the hospital on the way. */
+  notice?: string;
   alerts?: number;
   delivered_at?: string | null;
   seen_at?: string | null;
@@ -204,7 +218,8 @@ export type StreamMessage =
   | ({ type: "changes"; seq: number; at: string; entries?: Entry[] } & Rows)
   | { type: "positions"; at: string; positions: Position[] }
   | { type: "presence"; who: Who[] }
-  | { type: "status"; degraded: boolean; at?: string };
+  | { type: "status"; degraded: boolean; at?: string }
+  | { type: "reload" };
 
 export interface Kind {
   code: string;
@@ -260,7 +275,13 @@ export interface Region {
   hospitals: Record<string, Named>;
   zones: Record<string, Named>;
   agencies: Record<string, { code: string; name: string; phone?: string }>;
-  limits: { target_s: number; fix_stale_s: number; duplicate_radius_m: number; answer_due_s: number };
+  limits: {
+    target_s: number;
+    fix_stale_s: number;
+    duplicate_radius_m: number;
+    answer_due_s: number;
+    answer_claim_s: number;
+  };
   /** True while travel times come from straight lines or inferred roads. */
   approximate: boolean;
 }
