@@ -3,8 +3,8 @@
 1 first load, gzip, without the map: every byte the page fetches until it can be used (aim 250 kB);
 2 first load on a 3G line (400 ms, 1.6 Mbit/s down, 0.75 up) until a button can be pressed (aim 3 s), and as Lighthouse's slow
   4G (150 ms, 1.6 Mbit/s) for comparison; the yardstick is one empty page over the same line;
-3 a job on the phone: from the answer to the report, which is when the decision is durable, until the address stands on the
-  screen (aim 200 ms). Both stamps come from this machine's clock. The phone is on a good line, and nothing else is sent.
+3 a job on the phone: from sending the report, which is before the decision, until the address stands on the screen (aim 200 ms
+  from the decision). Both stamps come from this machine's clock. The phone is on a good line, and nothing else is sent.
 """
 
 from __future__ import annotations
@@ -101,14 +101,13 @@ def job_ms(browser: Browser, town: Town) -> list[float]:
         # Each elsewhere by a street, so that none is taken for the same emergency.
         place = {"lon": 112.7300 + 0.004 * (n % 5), "lat": -7.2950 + 0.004 * (n // 5), "accuracy_m": 10}
         body = {"channel": "partner", "kind": "medis", "place": place}
-        answer = town.post("/api/v1/partner/submit_report", body, town.partner_token)
-        decided_ms = time.time() * 1000.0
+        sent_ms = time.time() * 1000.0
+        town.post("/api/v1/partner/submit_report", body, town.partner_token)
         page.wait_for_function("() => window.__seen")
-        took.append(page.evaluate("window.__seen") - decided_ms)
+        took.append(page.evaluate("window.__seen") - sent_ms)
         town.calm()
         town.on_duty(UNIT, HERE["longitude"], HERE["latitude"])
         page.wait_for_selector(".ready")
-        assert answer["incident_id"]
     context.close()
     return took
 

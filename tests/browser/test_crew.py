@@ -105,3 +105,27 @@ def test_a_scanned_code_makes_the_phone_a_units_once(windows: Windows, town: Tow
     second.goto(f"{town.base}/awak#daftar={code}")
     expect(second.get_by_role("alert")).to_be_visible()
     expect(second.locator("main")).to_contain_text("Daftarkan perangkat ini")
+
+
+def test_a_lost_phone_is_revoked_at_the_desk_without_the_units_other_one(windows: Windows, town: Town) -> None:
+    """The supervisor sees both phones and shuts out one; the other goes on."""
+    unit = "A10"
+    town.on_duty(unit, HERE["longitude"], HERE["latitude"])
+    desk = windows.console("supervisor")
+    phones = []
+    for _ in range(2):
+        desk.locator("button.unit", has_text=unit).first.click()
+        desk.get_by_role("button", name="Daftarkan HP").click()
+        code = desk.get_by_label("Kode pendaftaran").input_value()
+        phone = windows.phone(geolocation=HERE, permissions=["geolocation"])
+        phone.goto(f"{town.base}/awak#daftar={code}")
+        phone.wait_for_selector(".ready")
+        phones.append(phone)
+        desk.get_by_role("button", name="Tutup Esc").click()
+    desk.get_by_role("button", name="Daftarkan HP").click()
+    expect(desk.locator("dialog")).to_contain_text("sudah punya dua HP")
+    expect(desk.locator("dialog li")).to_have_count(2)
+    desk.locator("dialog li .btn").first.click()  # the older one
+    expect(desk.locator("dialog li")).to_have_count(1)
+    expect(phones[0].locator("main")).to_contain_text("Minta kode baru")
+    expect(phones[1].locator(".ready")).to_be_visible()
