@@ -158,6 +158,21 @@ def test_dead_phone_says_nothing_until_it_is_found_again() -> None:
     assert pressed(crew) == ["return_to_service"]
 
 
+def test_crew_in_a_dead_spot_goes_on_pressing_with_its_own_times() -> None:
+    """Bad signal lasts a minute or more; what is pressed meanwhile waits on the phone, stamped when it was pressed."""
+    crew = crew_of(temper=Temper(poor_signal=1.0))
+    crew.hear(feed("committed", job(lon=LON + 0.006)), NOW_S)
+    dark: list[float] = []
+    for second in range(900):
+        crew.act(NOW_S + second)
+        if crew.offline(NOW_S + second):
+            dark.append(NOW_S + second)
+    assert 59 <= dark[-1] - dark[0] <= 181
+    assert [p.do for p in crew.outbox if dark[0] <= p.at_s <= dark[-1]], "no step fell into the dead spot"
+    times = [p.at_s for p in crew.outbox]
+    assert times == sorted(times)
+
+
 def test_crew_taken_out_of_service_by_a_person_stays_out() -> None:
     """Only a phone that did not answer is the crew's own to end."""
     crew = crew_of()
