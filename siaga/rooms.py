@@ -11,7 +11,7 @@ from typing import Any
 
 import asyncpg
 
-from dashboards import alerts, areas, boards, drill, mailing, public, views, whatif
+from dashboards import alerts, areas, boards, calls, drill, mailing, public, views, whatif
 from dashboards.keeping import Keeping
 from dispatch.api.routes import Route
 from dispatch.region import Region
@@ -70,6 +70,7 @@ class Rooms:
             *self.sla.routes(),
             *boards.routes(board),
             *drill.routes(board),
+            *calls.routes(board),
             *views.routes(board, self.keeping, self.mailer is not None),
             *public.routes(board),
             *areas.routes(self.zones),

@@ -166,6 +166,8 @@ class View(NamedTuple):
     offloads: list[tuple[int, Column]]
     ids: Sequence[str]
     """Incident id by place."""
+    reports: Sequence[str]
+    """Report id by place in `calls`."""
     whys: list[str]
     kinds: list[str]
     zones: list[str]
@@ -389,6 +391,7 @@ class Ledger:
             self.calls.between(low, high),
             self.offloads.between(low, high),
             self.rows.keys,
+            self.calls.keys,
             self.whys.list,
             self.kinds.list,
             self.zones.list,

@@ -159,8 +159,9 @@ class Town:
 class Server:
     """`siaga run` in a folder and on a port of its own; can be killed and started again on what it left."""
 
-    def __init__(self, city: bool) -> None:
-        self.var = Path(tempfile.mkdtemp(prefix="siaga-browser-"))
+    def __init__(self, city: bool, var: Path | None = None) -> None:
+        """`var`: a folder that is filled already."""
+        self.var = var or Path(tempfile.mkdtemp(prefix="siaga-browser-"))
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])

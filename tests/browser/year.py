@@ -19,8 +19,10 @@ import msgspec
 from dispatch import pack
 from dispatch.database import connect, create_pool
 from dispatch.events import Entry
+from dispatch.fold import State
 from dispatch.journal import Batch
 from dispatch.journal_pg import PostgresJournal
+from dispatch.projections import rebuild
 from geo.roads import RoadGraph
 from siaga.demo import DATABASE, _create_database
 from siaga.postgres import EmbeddedPostgres
@@ -59,6 +61,7 @@ async def write(dsn: str, region: str, lines: list[bytes], snapshot: tuple[int, 
         await journal.close()
     finally:
         await pool.close()
+    await rebuild(dsn, region, State(pack.load(PACK)), role=role)  # the console searches tables
     owner = await connect(dsn, role=None)
     await owner.execute("ANALYZE")
     await owner.close()

@@ -19,6 +19,8 @@ from typer.testing import CliRunner
 from dashboards import boards as boards_module
 from dashboards.boards import Board, BoardQuery, Boards
 from dashboards.boards import routes as board_routes
+from dashboards.calls import Calls, CallsQuery
+from dashboards.calls import routes as call_routes
 from dashboards.drill import Drill, DrillQuery
 from dashboards.drill import routes as drill_routes
 from dispatch.api.problems import Problem
@@ -171,6 +173,32 @@ async def test_a_room_full_of_managers_costs_one_computation(boards: Boards, mon
     assert len(made) == 1
     await boards.board(START, NOW, Slice(kind="laka"), later + timedelta(seconds=11))
     assert len(made) == 2
+
+
+async def test_behind_every_call_figure_stand_exactly_its_calls(boards: Boards) -> None:
+    """Numbers and lists are of one length; reasons add up to all dismissed; nothing of a caller is in a row."""
+    board = await board_of(boards)
+    figures = board.figures.calls
+
+    async def listed(**query: Any) -> Calls:
+        asked = CallsQuery(**{**PERIOD, **query})
+        answer = await ask(call_routes(boards), "/api/v1/board/calls", asked)
+        assert isinstance(answer.body, bytes)
+        return msgspec.json.decode(answer.body, type=Calls)
+
+    wanted = {
+        "presented": figures.presented, "answered": figures.answered, "abandoned": figures.abandoned,
+        "called_back": figures.called_back, "unheard": figures.unheard, "in_time": figures.within["10"].within,
+        "dismissed": sum(n for _, n in board.dismissed),
+    }  # fmt: skip
+    assert figures.abandoned > 0
+    assert {which: (await listed(which=which)).n for which in wanted} == wanted
+    for reason, n in board.dismissed:
+        found = await listed(which="dismissed", reason=reason)
+        assert (found.n, {r.dismissed for r in found.rows}) == (n, {reason})
+    first = await listed(limit=5)
+    assert [r.rang_at for r in first.rows] == sorted((r.rang_at for r in first.rows), reverse=True)
+    assert (await listed(which="dismissed", reason="no such")).n == 0
 
 
 async def test_packed_and_plain_answers_are_the_same(boards: Boards) -> None:

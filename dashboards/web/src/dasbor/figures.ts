@@ -71,7 +71,7 @@ export interface Board {
       within: Record<string, Share>;
       answer: Quantiles;
     };
-    zero_windows: { began_at: string; ended_at: string | null }[];
+    zero_windows: { group: string; began_at: string; ended_at: string | null; nobody_on_duty: boolean }[];
     zero_s: number;
     corrections: unknown[];
   };

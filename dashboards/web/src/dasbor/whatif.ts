@@ -79,6 +79,10 @@ export interface WhatIfs {
 /** +1,2 poin: a difference of shares. */
 export const points = (v: number): string => `${v > 0 ? "+" : v < 0 ? "−" : "±"}${decimal(Math.abs(v) * 100, 1)}`;
 
+/** +12, −34: a signed whole number with a real minus. */
+export const whole = (v: number): string =>
+  `${v >= 0.5 ? "+" : v <= -0.5 ? "−" : ""}${decimal(Math.abs(Math.round(v)))}`;
+
 /** Better, worse, or not told apart from nothing: the interval decides, not the middle. Pure. */
 export const verdict = (a: { low: number; high: number }): "better" | "worse" | "unclear" =>
   a.low > 0 ? "better" : a.high < 0 ? "worse" : "unclear";
