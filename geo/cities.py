@@ -197,6 +197,10 @@ def _edge_shapes(file: Path) -> dict[tuple[int, int, int], list[tuple[float, flo
         raise Rejected("bad_geojson", f"{file} is damaged: {error}") from None
 
 
+SHOUTED_MIN = 3  # "JL AB", or a single word like "MERR", may be meant so; a longer word among others is shouting
+ROMAN = re.compile(r"M{0,2}(CM|CD|D?C{0,3})(XC|XL|L?X{0,3})(IX|IV|V?I{0,3})[A-Z]?")
+
+
 class NameTable:
     """Street names as small integers; 0 is the unnamed road."""
 
@@ -207,9 +211,20 @@ class NameTable:
     def index(self, name: str) -> int:
         at = self._index.get(name)
         if at is None:
-            at = self._index[name] = len(self.names)
-            self.names.append(name)
+            shown = readable(name)
+            at = self._index.get(shown, len(self.names))
+            self._index[name] = self._index[shown] = at
+            if at == len(self.names):
+                self.names.append(shown)
         return at
+
+
+def readable(name: str) -> str:
+    """A street name shouted in capitals, as surveyors file them, in the case of all others: JALAN RAYA DARMO, GANG VII A."""
+    words = name.split()
+    if name != name.upper() or not any(len(word) > SHOUTED_MIN for word in words) or len(words) == 1:
+        return name
+    return " ".join(word if ROMAN.fullmatch(word) or len(word) == 1 else word.capitalize() for word in words)
 
 
 def parse_kmh(text: str) -> float:

@@ -341,13 +341,15 @@ class Gazetteer:
             if at is None:
                 continue
             label = f"{_short(place.name)} km {q.km:g}"
-            where = Place(label, "km", at[0], at[1], place.importance)
+            where = Place(label, "km", at.lon, at.lat, place.importance)
             why = "diukur dari ujung kota di peta; belum dicocokkan dengan patok km"
-            out.append(
-                self._match(
-                    where, 0.85 * f.fit, why, "measured on the map from the city end, not from km posts", radius_m=500.0
-                )
-            )
+            why_en = "measured on the map from the city end, not from km posts"
+            confidence, radius_m = 0.85 * f.fit, 500.0
+            if at.beyond_m > 0.0:
+                why = f"di peta jalan ini hanya {at.length_m / 1000.0:.1f} km; ini ujungnya"
+                why_en = f"on the map this street is {at.length_m / 1000.0:.1f} km long; this is its end"
+                confidence, radius_m = 0.6 * f.fit, radius_m + at.beyond_m
+            out.append(self._match(where, confidence, why, why_en, radius_m=radius_m))
         return out
 
     # ---- positions ------------------------------------------------------------------------------------------------

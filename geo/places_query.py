@@ -26,9 +26,9 @@ RELATION: dict[str, tuple[str, str]] = {
     **dict.fromkeys(_set("belakang belakange mburi mburine buri dibelakang behind"), ("belakang", "behind")),
     **dict.fromkeys(_set("samping sampinge sebelah sebelahe disamping disebelah sanding sandinge jejer jejere beside"), ("sebelah", "beside")),
     **dict.fromkeys(_set("seberang sebrang sebrange seberange diseberang opposite"), ("seberang", "opposite")),
-    **dict.fromkeys(_set("dekat deket dekate cedak cedake cedek cedeke cidek cerak ceraknya dekatnya sekitar area near"), ("dekat", "near")),
+    **dict.fromkeys(_set("dekat deket dekate cedhak cedhake caket cedak cedake cedek cedeke cidek cerak ceraknya dekatnya sekitar area near"), ("dekat", "near")),
     **dict.fromkeys(_set("bawah ngisor ngisore dibawah under"), ("bawah", "under")),
-    **dict.fromkeys(_set("atas nduwur nduwure diatas"), ("atas", "on top of")),
+    **dict.fromkeys(_set("atas nduwur nduwure dhuwur dhuwure ndhuwure diatas"), ("atas", "on top of")),
     **dict.fromkeys(_set("dalam njero njerone didalam jerone inside"), ("dalam", "inside")),
     **dict.fromkeys(_set("pinggir pinggire minggir"), ("pinggir", "at the edge of")),
     **dict.fromkeys(_set("lore utaranya"), ("utara", "north of")),
@@ -41,7 +41,7 @@ SIDES = _set("utara selatan timur barat lor kidul wetan kulon kiri kanan")
 FILLER = _set(
     "di ke dari yang yg daerah wilayah lokasi lokasinya alamat alamatnya posisi posisinya tepatnya persis pas pak bu mas mbak "
     "tolong tulung ada ini itu nya saya kami disini sini situ sana ning nang ndek neng nak ing iki iku kuwi kono kene mriki mriku "
-    "ngriki arep mau lagi sudah jawa jatim indonesia at the in of on"
+    "ngriki sak sing seng ndok nok arep mau lagi sudah jawa jatim indonesia at the in of on"
 )
 TOWARDS = _set("arah menuju jurusan towards ambles")
 
@@ -54,6 +54,10 @@ _HOUSE = re.compile(r"\b(?:no|nomor|nmr|nomer|number)\s*[.:]?\s*(\d{1,4}\s*[a-z]
 _VILLAGE = re.compile(r"\b(?:kel|kelurahan|klurahan)\b\s*\.?\s*([a-z][a-z' .]*?)(?=$|,|;|\bkec\b|\bkecamatan\b|\bkota\b|\bsurabaya\b|\brt\b|\brw\b)")  # fmt: skip
 _DISTRICT = re.compile(r"\b(?:kec|kecamatan)\b\s*\.?\s*([a-z][a-z' .]*?)(?=$|,|;|\bkel\b|\bkelurahan\b|\bkota\b|\bsurabaya\b|\brt\b|\brw\b)")  # fmt: skip
 _JOINER = re.compile(r"\s*(?:/|&|\+|\bdan\b(?= jl| jalan))\s*|(?<=[a-z]{3})\s+x\s+(?=[a-z]{3})")
+# Javanese writes "of" behind the side as one word with it or as two: "lore" = "lor e" = "sak lor'e".
+_APART = re.compile(
+    r"\b(lor|kidul|wetan|kulon|ngarep|mburi|cedhak|cedak|samping|sebelah|sebrang|pojok|ngisor|nduwur|pinggir)\s*'?\s+e\b|\b(lor|kidul|wetan|kulon)'e\b"
+)
 _STREET = re.compile(r"\b(?:jl|jln|jalan|jlan|gg|gang|raya)\b")
 _TOLL = re.compile(r"\btoll?\b")
 
@@ -82,7 +86,7 @@ class Query:
 def parse(text: str) -> Query:
     """Takes a text apart; never fails, an empty phrase means nothing was understood."""
     begun = bool(text) and not text[-1].isspace() and text[-1] not in ",.;"
-    rest = plain(text[:QUERY_MAX])
+    rest = _APART.sub(lambda m: (m[1] or m[2]) + "e", plain(text[:QUERY_MAX]))
     rt = rw = None
     for pattern in (_RT_RW, _RT_SLASH):
         if m := pattern.search(rest):

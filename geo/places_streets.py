@@ -26,6 +26,9 @@ IntArray: TypeAlias = npt.NDArray[np.int64]
 MEET_M = 45.0
 # Further apart than this they do not cross: the caller means something else.
 CROSS_MAX_M = 400.0
+# A kilometre post may stand a little beyond where the street's name ends on the map.
+END_MARGIN_M = 100.0
+BEYOND_SHARE = 0.35
 MOTORWAYS = frozenset({"motorway", "motorway_link"})
 
 
@@ -57,6 +60,16 @@ class OnStreet:
 
     street: int
     distance_m: float
+
+
+@dataclass(frozen=True, slots=True)
+class AtKm:
+    """A kilometre of a street. `beyond_m` > 0: the map's street ends before it, and this is its end."""
+
+    lon: float
+    lat: float
+    length_m: float
+    beyond_m: float
 
 
 class Streets:
@@ -166,13 +179,20 @@ class Streets:
         order = main[np.argsort(along[main], kind="stable")]
         return nodes[order].astype(np.int64), along[order]
 
-    def at_km(self, street: int, km: float) -> tuple[float, float] | None:
-        """lon, lat at a distance from the street's start, None beyond its end."""
+    def at_km(self, street: int, km: float) -> AtKm | None:
+        """The point at a distance from the street's start; its far end a little beyond that, None further out."""
         nodes, along = self._measured(street)
-        if km < 0.0 or km * 1000.0 > along[-1] + 100.0:
+        length_m = float(along[-1])
+        beyond_m = km * 1000.0 - length_m
+        if km < 0.0 or beyond_m > max(END_MARGIN_M, BEYOND_SHARE * length_m):
             return None
         node = int(nodes[np.argmin(np.abs(along - km * 1000.0))])
-        return float(self.graph.node_lon[node]), float(self.graph.node_lat[node])
+        return AtKm(
+            float(self.graph.node_lon[node]),
+            float(self.graph.node_lat[node]),
+            length_m,
+            max(0.0, beyond_m - END_MARGIN_M),
+        )
 
     def nearest(self, lon: float, lat: float, max_m: float) -> OnStreet | None:
         """The named street nearest to a point, None if none lies within max_m. Toll roads only when nothing else does."""

@@ -11,7 +11,7 @@ import pytest
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from geo.cities import load_city_csv, load_edge_csv, parse_kmh
+from geo.cities import NameTable, load_city_csv, load_edge_csv, parse_kmh
 from geo.roads import RoadGraph
 from geo.router import LIGHTS, REGULAR, Rejected
 from tests.geo.worlds import city, data_path
@@ -113,6 +113,25 @@ def test_real_street_names_and_shapes_are_kept() -> None:
     assert any("Ahmad Yani" in name for name in graph.names)
     assert graph.shape_lon is not None
     assert len(graph.shape_lon) > 10_000
+
+
+@pytest.mark.parametrize(
+    ("filed", "shown"),
+    [
+        ("JALAN RAYA DARMO", "Jalan Raya Darmo"),
+        ("GANG BUNTU VII A", "Gang Buntu VII A"),
+        ("JL. A. YANI", "Jl. A. Yani"),
+        ("MERR", "MERR"),
+        ("Jalan MERR", "Jalan MERR"),
+        ("N1", "N1"),
+        ("", ""),
+    ],
+)
+def test_names_filed_in_capitals_are_shown_like_all_others(filed: str, shown: str) -> None:
+    """And are then the same street."""
+    names = NameTable()
+    assert names.names[names.index(filed)] == shown
+    assert names.index(filed) == names.index(shown)
 
 
 def write_city(folder: Path, nodes: str, arcs: str, readme: str | None = None) -> Path:

@@ -59,6 +59,9 @@ SAID = [
     ("Demak x Dupak", "Simpang Jl. Demak – Jl. Dupak", (112.7209, -7.2452), 150),
     ("depan Royal Plaza", "Royal Plaza", (112.7347, -7.3090), 100),
     ("ngarepe Royal Plaza", "Royal Plaza", (112.7347, -7.3090), 100),
+    ("sak lor e Taman Bungkul", "Taman Bungkul", (112.7398, -7.2914), 100),
+    ("cedhak Tunjungan Plaza", "Tunjungan Plaza", (112.7395, -7.2625), 100),
+    ("sing ngarep e Royal Plaza", "Royal Plaza", (112.7347, -7.3090), 100),
     ("neng mburine KBS", "Kebun Binatang Surabaya", (112.7366, -7.2960), 100),
     ("tol Waru-Juanda", "Tol Waru-Juanda", (112.7422, -7.3440), 2500),
     ("jl. a. yani", "Jalan Ahmad Yani", (112.7321, -7.3247), 2500),
@@ -126,6 +129,9 @@ def test_kilometres_are_measured_along_the_road(gazetteer: Gazetteer) -> None:
     assert straight_line_m(found[0].lon, found[0].lat, start.lon, start.lat) == pytest.approx(1950.0, abs=150.0)
     assert "belum dicocokkan" in found[0].why
     assert not [m for m in gazetteer.search("A Yani km 60") if m.kind == "km"]
+    five = gazetteer.search("A Yani km 5")[0]
+    assert five.name == "Jl. Ahmad Yani km 5"
+    assert five.radius_m >= 500.0
     assert gazetteer.search("tol km 12")[0].name.startswith("Tol Surabaya-Gempol")
 
 
