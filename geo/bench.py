@@ -144,6 +144,62 @@ def bench_nearest(graph: RoadGraph, queries: int) -> tuple[list[Line], int]:
     return lines, equal
 
 
+def lattice(side: int, rng: np.random.Generator) -> RoadGraph:
+    """A made-up city of side x side crossings, 100 m apart, no two blocks alike."""
+    index = np.arange(side * side).reshape(side, side)
+    tail = np.concatenate([index[:, :-1].ravel(), index[:-1].ravel()])
+    head = np.concatenate([index[:, 1:].ravel(), index[1:].ravel()])
+    y, x = np.divmod(np.arange(side * side), side)
+    seconds = rng.uniform(6.0, 15.0, len(tail))
+    return RoadGraph.from_arrays(
+        112.0 + x * 9e-4, -7.0 - y * 9e-4, np.concatenate([tail, head]), np.concatenate([head, tail]),
+        np.full(2 * len(tail), 100.0), {LIGHTS: np.concatenate([seconds, seconds])},
+    )  # fmt: skip
+
+
+def bench_size(queries: int) -> list[Line]:
+    """The same density of units in a small city and in one nine times as large: the bounded search must not notice."""
+    lines: list[Line] = []
+    before: npt.NDArray[np.float64] | None = None
+    for side in (200, 600):
+        rng = np.random.default_rng(SEED)
+        graph = lattice(side, rng)
+        units = graph.n_nodes // 100
+        fleet = fleet_of(graph, units, rng)
+        points = scattered(graph, queries, rng)
+        fleet.nearest(*points[0], K, LIGHTS)
+        us = timed_us([partial(fleet.nearest, *p, K, LIGHTS) for p in points])
+        what = f"{K} nearest of {units:,} units, made-up city of {graph.n_nodes:,} crossings"
+        other = us if before is None else before
+        lines.append(line(what, us, "the same in a larger city", "the small city", other, "us"))
+        before = us
+    return lines
+
+
+def bench_hour(graph: RoadGraph) -> Line:
+    """The change of the hour on the writer's side when prepared, against working it out there."""
+    traffic = Traffic(graph)
+    rng = np.random.default_rng(SEED)
+    fleet = fleet_of(graph, UNITS, rng)
+    [(lon, lat)] = scattered(graph, 1, rng)
+    units = ["U00000"]
+
+    def turn(hour: int) -> None:
+        traffic.set_hour(hour)
+        for mode in graph.modes:
+            fleet.nearest(lon, lat, K, mode)
+            fleet.seconds_to(lon, lat, mode, units)
+            graph.path_nodes(0, graph.n_nodes - 1, mode)
+
+    late = timed_us([partial(turn, hour) for hour in range(6)], 1)
+    prepared = []
+    for hour in range(6, 12):
+        traffic.prepare(hour)
+        prepared.append(timed_us([partial(turn, hour)], 1)[0])
+    traffic.set_hour(None)
+    return line("change of the hour, prepared ahead", np.array(prepared), "", "not prepared", late, "ms")
+
+
 def bench_place(graph: RoadGraph, queries: int) -> Line:
     """One GPS fix onto the graph, against a k-d tree look-up alone."""
     rng = np.random.default_rng(SEED)
@@ -296,6 +352,8 @@ def run(
     nearest, equal = bench_nearest(graph, queries)
     lines = [*nearest, bench_place(graph, queries), *bench_routes(graph, min(queries, 1000)), *bench_coverage(graph)]
     lines.append(bench_conditions(graph))
+    lines.append(bench_hour(graph))
+    lines += bench_size(max(queries // 10, 50))
     surabaya = SHARED / "surabaya"
     if (surabaya / "road_graph_edges.csv.gz").exists():
         files = (surabaya / "road_graph_nodes.csv.gz", surabaya / "road_graph_edges.csv.gz", "surabaya")

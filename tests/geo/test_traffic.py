@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geo.coverage import Coverage
+from geo.roads import RoadGraph
 from geo.router import LIGHTS, REGULAR, Rejected
 from geo.traffic import PRIOR_HOURS, HourTable, Restriction, Traffic
 from tests.geo.worlds import LAT0, LON0, STEP_DEG, grid, line_of_nodes
@@ -147,3 +150,52 @@ def test_replacing_the_whole_state_equals_building_it_up() -> None:
     two.replace(closures, 7)
     for mode in a.modes:
         assert np.array_equal(a.live.forward[mode], b.live.forward[mode])
+
+
+def times(graph: RoadGraph) -> list[float | None]:
+    """One question of each kind: nearest unit, look-up, route, sweep."""
+    fleet = graph.fleet()
+    fleet.place("A1", *where(graph, 3))
+    nearest = fleet.nearest(*where(graph, 27), 1, LIGHTS)
+    path = graph.path_nodes(3, 27, LIGHTS)
+    return [
+        nearest[0][1] if nearest else None,
+        graph.node_eta_s(3, 27, LIGHTS),
+        None if path is None else float(path.at_s[-1]),
+        float(graph.times_to(27, LIGHTS)[3]),
+    ]
+
+
+def where(graph: RoadGraph, node: int) -> tuple[float, float]:
+    return float(graph.node_lon[node]), float(graph.node_lat[node])
+
+
+def test_an_hour_prepared_ahead_answers_as_one_that_was_not() -> None:
+    """Every search, to the last bit; and a restriction that comes in between is not overlooked."""
+    ahead, late = grid(6, 5, seed=4), grid(6, 5, seed=4)
+    one, two = Traffic(ahead), Traffic(late)
+    one.prepare(17)
+    assert times(ahead) == times(late), "preparing must change nothing yet"
+    one.set_hour(17)
+    two.set_hour(17)
+    assert times(ahead) == times(late)
+    one.prepare(3)
+    for traffic in (one, two):
+        traffic.restrict(Restriction("banjir", tuple(range(8)), 9.0))
+        traffic.set_hour(3)
+    assert times(ahead) == times(late)
+
+
+def test_a_twin_is_asked_about_other_conditions_without_touching_the_roads_in_force() -> None:
+    """A closure here is none there, and the other way round."""
+    graph = grid(6, 5, seed=4)
+    free = times(graph)
+    traffic = Traffic(graph)
+    traffic.restrict(Restriction("banjir", tuple(range(0, graph.n_arcs, 2)), 7.0))
+    slow = times(graph)
+    twin = graph.twin()
+    assert times(twin) == free
+    Traffic(twin).restrict(Restriction("pasar", tuple(range(graph.n_arcs))))
+    assert times(twin) == [None, None, None, math.inf]
+    assert times(graph) == slow
+    assert slow != free

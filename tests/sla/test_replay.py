@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+import numpy as np
 import pytest
 
 from dispatch import commands as co
@@ -10,7 +11,9 @@ from dispatch import events as ev
 from dispatch.engine import Engine
 from dispatch.model import Channel, Place
 from dispatch.region import Limits, UnitSpec
+from geo.roads import RoadGraph
 from geo.router import StraightLineRouter
+from geo.traffic import Restriction, Traffic
 from sla.attribution import Attribution
 from sla.live import SlaFold
 from sla.replay import Extra, Replay
@@ -103,6 +106,22 @@ def test_the_explanation_prices_posts_and_busy_units_by_the_engine() -> None:
     assert rows["unit_free"].saved_s == pytest.approx(base.eta_s - near.eta_s)
     assert rows["post"].subject == "dekat"
     assert rows["post"].saved_s == pytest.approx(base.eta_s - near.eta_s)
+
+
+def test_asking_about_the_past_lifts_no_closure_in_force() -> None:
+    """The live server explains late responses while units drive: its roads are not the ones the past is asked on."""
+    lon, lat = np.linspace(FAR[0] - 0.01, HERE.lon + 0.02, 12), np.full(12, HERE.lat)
+    hops = np.arange(11)
+    length_m = np.full(22, 300.0)
+    graph = RoadGraph.from_arrays(
+        lon, lat, np.concatenate([hops, hops + 1]), np.concatenate([hops + 1, hops]), length_m,
+        dict.fromkeys(("lights", "regular", "motorbike"), length_m / 10.0),
+    )  # fmt: skip
+    Traffic(graph).restrict(Restriction("J0001", (4, 5), reason="banjir"))
+    closed = graph.live.forward["lights"].copy()
+    fold, incident = folded()
+    Replay(small_region(), graph).decide(fold.timeline.cases[incident])
+    assert np.array_equal(graph.live.forward["lights"], closed)
 
 
 def test_a_decision_without_kept_positions_is_not_rebuilt() -> None:
