@@ -16,7 +16,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from aiohttp import web
@@ -82,6 +82,8 @@ class Option(msgspec.Struct, frozen=True):
     lat: float | None = None
     first: bool = False
     """A unit type that may arrive first at a medical emergency."""
+    cost_hour: float | None = None
+    """Rupiah an hour on duty, where the pack's `costs.toml` says so."""
 
 
 class WhatIfs(msgspec.Struct, frozen=True):
@@ -128,6 +130,7 @@ class Workshop:
         self.pack, self.var = pack, var
         self.store = store
         self.now = now
+        self.costs = read_costs(pack, region)
         self.processes = max(1, min(PROCESSES_MAX, (os.cpu_count() or 1) - 1))
         self.jobs: OrderedDict[str, Job] = OrderedDict()
         """Queued and running ones, and failed ones until the server stops."""
@@ -272,6 +275,28 @@ class Workshop:
             await asyncio.gather(errors, return_exceptions=True)
 
 
+class Cost(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one unit on duty costs, and who says so."""
+
+    hour: Annotated[float, msgspec.Meta(ge=0.0, le=1e9)]
+    source: Annotated[str, msgspec.Meta(min_length=1)]
+
+
+def read_costs(pack: Path, region: Region) -> dict[str, float]:
+    """Rupiah an hour by unit type from the pack's optional `costs.toml`. Raises ValueError naming what is wrong in it."""
+    path = pack / "costs.toml"
+    if not path.exists():
+        return {}
+    try:
+        found = msgspec.toml.decode(path.read_bytes(), type=dict[str, Cost])
+    except msgspec.DecodeError as error:
+        raise ValueError(f"{path.name}: {error}") from None
+    unknown = sorted(found.keys() - region.unit_types.keys())
+    if unknown:
+        raise ValueError(f"{path.name}: unknown unit types {unknown}")
+    return {code: cost.hour for code, cost in found.items()}
+
+
 class Refusal(msgspec.Struct, frozen=True):
     code: str
     field: str | None = None
@@ -317,7 +342,7 @@ def routes(workshop: Workshop) -> list[Route]:
                     (Option(p.code, p.name, p.lon, p.lat) for p in region.posts.values()), key=lambda o: o.name
                 ),
                 unit_types=[
-                    Option(t.code, t.name_id, first=bool(t.capabilities & first))
+                    Option(t.code, t.name_id, first=bool(t.capabilities & first), cost_hour=workshop.costs.get(t.code))
                     for t in region.unit_types.values()
                     if t.code in used
                 ],

@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -35,9 +36,9 @@ PERIOD = f"masa=own&dari={FIRST}&sampai={LAST}"
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+def report() -> Iterator[tuple[Path, str]]:
     """(folder of a filled server, the HTML of the report of the same days by the command line)."""
-    var = tmp_path_factory.mktemp("year")
+    var = Path(tempfile.mkdtemp(prefix="siaga-year-"))  # PostgreSQL's own user must be able to enter it
     # In a process of its own: Playwright keeps a loop running in this one.
     subprocess.run([sys.executable, "-m", year.__name__, str(var), "--days", str(DAYS)], check=True, cwd=ROOT)
     with EmbeddedPostgres(var / "postgres") as postgres:

@@ -28,7 +28,7 @@ from dashboards.scenario import (
     compare,
     paired,
 )
-from dashboards.whatif import Job, Store, Workshop
+from dashboards.whatif import Job, Store, Workshop, read_costs
 from dispatch.api.problems import Problem
 from dispatch.model import Rejected
 from dispatch.pack import load
@@ -146,6 +146,23 @@ def test_cost_is_said_only_when_it_is_known_and_something_was_gained(
     else:
         assert answer.cost_each is None
         assert (answer.cost_yearly is None) == (cost_hour is None)
+
+
+def test_hourly_costs_come_from_the_pack_when_it_has_any(tmp_path: Path) -> None:
+    """No file: unknown. A wrong one is named when the server starts."""
+    assert read_costs(tmp_path, REGION) == {}
+    file = tmp_path / "costs.toml"
+    file.write_text('[motorbike]\nhour = 85000\nsource = "contoh"\n')
+    assert read_costs(tmp_path, REGION) == {"motorbike": 85_000.0}
+    for wrong in (
+        '[motorbike]\nhour = -1\nsource = "x"',
+        "[motorbike]\nhour = 1",
+        '[airship]\nhour = 1\nsource = "x"',
+        "[",
+    ):
+        file.write_text(wrong)
+        with pytest.raises(ValueError, match=r"costs\.toml"):
+            read_costs(tmp_path, REGION)
 
 
 def test_blocks_cover_the_days_and_the_year() -> None:

@@ -65,6 +65,8 @@ export interface Option {
   lon: number | null;
   lat: number | null;
   first: boolean;
+  /** Rupiah an hour on duty, where the region pack says so. */
+  cost_hour: number | null;
 }
 export interface WhatIfs {
   jobs: Job[];
