@@ -18,7 +18,17 @@ from sla.dossier import Dossier
 from sla.drawing import day_month
 from sla.figures import Figures
 from sla.outcome import PHASE_NAMES
-from sla.report import GROUP_HEADINGS, UNITS_LISTED_MAX, label, title, verdict_text
+from sla.report import (
+    GROUP_HEADINGS,
+    UNITS_LISTED_MAX,
+    busiest,
+    label,
+    late_tables,
+    title,
+    verdict_text,
+    warnings_text,
+    zero_text,
+)
 from sla.sentences import NAMES
 
 INK, MUTED, BAR, PALE, LATE, LINE, BAND = (
@@ -28,6 +38,10 @@ Align = Literal["L", "R"]
 FONT = "helvetica"
 MARGIN_MM = 16.0
 LATE_PRINTED_MAX = 100  # three pages; nobody reads more on paper
+
+
+UNITS_PRINTED_MAX = 30
+"""A page of units; the HTML report has more."""
 
 
 class _Page(FPDF):
@@ -243,6 +257,14 @@ def period_pdf(f: Figures, region: Region | None = None, note: str = "") -> byte
             ],
             (60, 24, 32, 28, 28),
         )
+    for heading, late_rows in late_tables(f, region):
+        page.heading(heading)
+        page.rows(
+            (heading.removeprefix("Terlambat menurut ").capitalize(), "Sebab tersering", "Terlambat"),
+            [(name, cause, wording.whole(n)) for name, n, cause in late_rows],
+            (70, 76, 24),
+            text=2,
+        )
     page.heading("Per kecamatan")
     page.rows(
         ("Kecamatan", "Dalam 7 menit", "Tepat", "Dihitung", "p90"),
@@ -270,8 +292,14 @@ def period_pdf(f: Figures, region: Region | None = None, note: str = "") -> byte
                 ],
                 (50, 30, 34, 24, 20, 20),
             )
+            unlisted = len(f.groups[by]) - UNITS_LISTED_MAX
+            if unlisted > 0:
+                page.text_line(f"{wording.whole(unlisted)} lainnya ada dalam versi HTML.", 8, MUTED)
     _calls(page, f)
-    _left_out(page, f)
+    page.heading("Peringatan dini")
+    page.text_line(warnings_text(f), 9.5)
+    _units(page, f)
+    _left_out(page, f, offset_h)
     if f.late_list:
         page.heading("Setiap yang terlambat")
         for item in f.late_list[:LATE_PRINTED_MAX]:
@@ -300,7 +328,36 @@ def _calls(page: _Page, f: Figures) -> None:
     )
 
 
-def _left_out(page: _Page, f: Figures) -> None:
+def _units(page: _Page, f: Figures) -> None:
+    if not f.units:
+        return
+    page.heading("Pemakaian unit")
+    page.text_line(
+        f"{wording.whole(f.sent)} kali unit dikirim, {wording.whole(f.recalled)} ditarik sebelum tiba. {zero_text(f)}",
+        9.5,
+    )
+    page.ln(1)
+    page.rows(
+        ("Unit", "UHU", "Dinas", "Tugas", "Pindah pos", "Rusak"),
+        [
+            (
+                name,
+                wording.percent(u.uhu),
+                wording.duration(u.duty_s),
+                wording.whole(u.jobs),
+                wording.whole(u.moves),
+                wording.duration(u.out_s),
+            )
+            for name, u in busiest(f)[:UNITS_PRINTED_MAX]
+        ],
+        (40, 26, 30, 24, 26, 26),
+    )
+    page.text_line(
+        f"UHU: bagian waktu dinas yang terpakai. {UNITS_PRINTED_MAX} tersibuk; semua ada di versi HTML.", 8, MUTED
+    )
+
+
+def _left_out(page: _Page, f: Figures, offset_h: float) -> None:
     s = f.summary
     page.heading("Yang tidak dihitung, dan yang janggal")
     body = [(f"Tidak dihitung: {wording.WHY.get(why, why)}", wording.whole(n)) for why, n in s.excluded.items()]
@@ -309,6 +366,22 @@ def _left_out(page: _Page, f: Figures) -> None:
     body += [("Diduga laporan ganda, belum diputuskan", wording.whole(s.suspected_duplicates))]
     body += [(f"Jurnal: {wording.ODD.get(odd, odd)}", wording.whole(n)) for odd, n in s.odd.items()]
     page.rows(("Alasan", "Banyak"), body, (140, 30))
+    if f.corrections:
+        page.heading("Koreksi jam")
+        page.rows(
+            ("Kejadian", "Semula", "Menjadi", "Oleh", "Dihitung"),
+            [
+                (
+                    n.correction.incident_id,
+                    wording.moment(n.before, offset_h),
+                    wording.moment(n.correction.corrected_at, offset_h),
+                    n.correction.author,
+                    "ya" if n.counts else "tidak",
+                )
+                for n in f.corrections
+            ],
+            (34, 42, 42, 34, 20),
+        )
 
 
 def incident_pdf(i: Dossier) -> bytes:

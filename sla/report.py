@@ -25,6 +25,7 @@ from sla.figures import Figures
 from sla.groups import OTHERS
 from sla.outcome import PHASE_NAMES, PHASES, Outcome
 from sla.sentences import NAMES
+from sla.utilisation import UnitUse
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 GROUP_HEADINGS = (
@@ -34,6 +35,7 @@ GROUP_HEADINGS = (
     ("shift", "Per giliran jaga"),
     ("unit", "Per unit yang tiba pertama"),
 )
+LATE_ROWS_MAX = 12  # posts, areas and hours with most late responses; all of them stand in the CSV
 UNITS_LISTED_MAX = 60  # a page; the CSV has all
 VERDICTS = {
     "on_time": "tepat waktu",
@@ -83,14 +85,69 @@ def label(key: str, by: str, region: Region | None = None) -> str:
     return key
 
 
+def late_tables(f: Figures, region: Region | None = None) -> list[tuple[str, list[tuple[str, int, str]]]]:
+    """(heading, [(place or hour, late responses, their most frequent cause)]): where and when help was late, most first."""
+    posts = {} if region is None else {code: post.name for code, post in region.posts.items()}
+    found = []
+    for heading, by, table in (
+        ("Terlambat menurut pos terdekat", "post", f.late.by_post),
+        ("Terlambat menurut kecamatan", "zone", f.late.by_zone),
+        ("Terlambat menurut jam", "hour", f.late.by_hour),
+    ):
+        rows = []
+        for key, causes in table.items():
+            worst = min(causes, key=lambda code: (-causes[code], code))
+            named = NAMES.get(worst, (worst, worst))[0]
+            rows.append((posts.get(key) or label(key, by, region), sum(causes.values()), f"{named} ({causes[worst]})"))
+        rows.sort(key=lambda row: (-row[1], row[0]))
+        if rows:
+            found.append((heading, rows[:LATE_ROWS_MAX]))
+    return found
+
+
+def warnings_text(f: Figures) -> str:
+    """What the early warnings were worth, in words."""
+    w = f.warnings
+    if not w.warned and not w.late:
+        return "Tidak ada peringatan, dan tidak ada yang terlambat."
+    said = []
+    if w.recall is not None:
+        said.append(
+            f"Dari {wording.whole(w.late)} yang terlambat, {wording.percent(w.recall)} diperingatkan sekurangnya 2 menit sebelumnya"
+            f" ({wording.percent(w.recall_of_possible)} dari yang masih mungkin diperingatkan)."
+        )
+    if w.precision is None:
+        said.append("Tidak ada peringatan.")
+    else:
+        said.append(
+            f"Dari {wording.whole(w.warned)} peringatan, {wording.percent(w.precision)} benar terlambat; pada"
+            f" {wording.whole(w.acted_on)} unit lain dikirim setelahnya. Dinyatakan ditangani petugas:"
+            f" {wording.whole(w.taken_on)}; naik ke penyelia karena belum ditangani: {wording.whole(w.escalated)}."
+        )
+    return " ".join(said)
+
+
+def zero_text(f: Figures) -> str:
+    """Whether there was always a unit to send, in words."""
+    if not f.zero_windows:
+        return "Selalu ada unit yang siaga."
+    longest_s = max(((w.ended_at or f.made_at) - w.began_at).total_seconds() for w in f.zero_windows)
+    return (
+        f"{wording.whole(len(f.zero_windows))} kali tidak ada satu unit pun siaga, seluruhnya {wording.duration(f.zero_s)};"
+        f" terlama {wording.duration(longest_s)}."
+    )
+
+
+def busiest(f: Figures) -> list[tuple[str, UnitUse]]:
+    return sorted(f.units.items(), key=lambda pair: (-(pair[1].uhu or 0.0), pair[0]))[:UNITS_LISTED_MAX]
+
+
 def period_html(f: Figures, region: Region | None = None) -> str:
     """The report of a period as one HTML file."""
     offset_h = region.utc_offset_h if region is not None else 7.0
     environment = _environment().overlay()
     environment.filters["moment"] = lambda at: wording.moment(at, offset_h)
     environment.filters["label"] = lambda key, by: label(key, by, region)
-    busiest = sorted(f.units.items(), key=lambda pair: (-(pair[1].uhu or 0.0), pair[0]))[:UNITS_LISTED_MAX]
-    zero = [((w.ended_at or f.made_at) - w.began_at).total_seconds() for w in f.zero_windows]
     return environment.get_template("period.html.j2").render(
         f=f,
         s=f.summary,
@@ -104,8 +161,10 @@ def period_html(f: Figures, region: Region | None = None) -> str:
         why_texts=wording.WHY,
         odd_texts=wording.ODD,
         zone_names={} if region is None else {code: zone.name for code, zone in region.zones.items()},
-        busiest=busiest,
-        longest_zero=max(zero, default=0.0),
+        busiest=busiest(f),
+        late_tables=late_tables(f, region),
+        warnings_text=warnings_text(f),
+        zero_text=zero_text(f),
     )
 
 

@@ -23,7 +23,7 @@ from sla.figures import Figures, figures
 from sla.groups import days
 from sla.live import SlaFold
 from sla.pdf import incident_pdf, latin, period_pdf
-from sla.report import COLUMNS, incident_html, period_html, table, to_csv, to_parquet
+from sla.report import COLUMNS, incident_html, late_tables, period_html, table, to_csv, to_parquet
 from sla.sample import START, journal
 from sla.source import read_file, write_file
 from sla.utilisation import Utilisation
@@ -302,3 +302,19 @@ def test_without_a_journal_the_command_says_how_to_give_one() -> None:
     code, _, error = run("figure", "--from", "2026-01-01", "--database-url", "")
     assert code == 2
     assert "--journal" in error
+
+
+def test_where_and_when_help_was_late_stands_in_the_report_with_its_commonest_cause(
+    fold: SlaFold, entries: list[Entry]
+) -> None:
+    """Sums by area and hour, most first."""
+    f = month(fold, entries)
+    tables = dict(late_tables(f, load(PACK)))
+    hours = tables["Terlambat menurut jam"]
+    assert [n for _, n, _ in hours] == sorted((n for _, n, _ in hours), reverse=True)
+    assert sum(n for _, n, _ in hours) <= f.late.late
+    assert all(re.fullmatch(r".+ \(\d+\)", cause) for rows in tables.values() for _, _, cause in rows)
+    text = period_html(f, load(PACK))
+    assert all(heading in text for heading in tables)
+    assert period_pdf(f, load(PACK)).startswith(b"%PDF")
+    assert late_tables(month(fold, entries, public=True)) == []
