@@ -8,7 +8,7 @@ SEED   ?= 1
 SEEDS  ?= 1
 export DATABASE_URL
 
-.PHONY: run test check format web browser-test screenshots bench sim chaos clean
+.PHONY: run test check format web browser-test screenshots bench sim chaos overload audit clean
 
 run: $(STAMP) web
 	$(BIN)/siaga run --port $(PORT)
@@ -54,6 +54,15 @@ sim: $(STAMP)
 
 chaos: $(STAMP)
 	$(BIN)/siaga chaos
+
+overload: $(STAMP)
+	$(BIN)/siaga overload
+
+# Known vulnerabilities in what we depend on. Asks the package index, so it needs a line to it; what could not be asked fails it.
+# The tool lives in a folder of its own: it is no dependency of ours.
+audit:
+	test -x $(VENV)/audit/bin/pip-audit || { $(PYTHON) -m venv $(VENV)/audit && $(VENV)/audit/bin/python -m pip install --quiet pip-audit; }
+	$(VENV)/audit/bin/pip-audit --requirement requirements.lock --no-deps --disable-pip --strict
 
 clean:
 	rm -rf $(VENV) build var *.egg-info dashboards/static/app dashboards/web/node_modules

@@ -199,10 +199,10 @@ class State:
 
     @classmethod
     def restore(cls, region: Region, body: bytes) -> State | None:
-        """State from a snapshot; None when it was written by another version and the journal must be replayed."""
+        """State from a snapshot; None when it is damaged or of another version and the journal must be replayed."""
         try:
             snap = msgspec.json.decode(body, type=Snapshot)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return None
         if snap.version != SNAPSHOT_VERSION or snap.region != region.code:
             return None

@@ -175,7 +175,7 @@ def decode_event(kind: str, body: bytes, upcasters: Mapping[str, Upcaster] = UPC
             raise JournalCorrupt(f"up-casters do not reach a current kind: {kind}")
         current: AnyEvent = msgspec.convert(fields, KINDS[kind])  # type: ignore[assignment]
         return current
-    except (msgspec.MsgspecError, KeyError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, KeyError) as error:
         raise JournalCorrupt(f"body of a {kind} does not decode: {error}") from error
 
 
