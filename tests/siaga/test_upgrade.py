@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,8 +19,10 @@ import pytest
 import pytest_asyncio
 
 from dispatch.database import connect, create_pool
+from dispatch.fold import State
 from dispatch.migrate import apply_grants, migrate, pending
 from dispatch.pack import load as load_pack
+from dispatch.projections import rebuild, rebuild_and_compare
 from siaga.chaos import DATABASE
 from siaga.chaos_audit import audit
 from siaga.chaos_load import Load
@@ -62,14 +65,34 @@ def previous() -> Iterator[Path]:
         yield Path(folder)
 
 
+NODE = """
+import asyncio, signal, sys
+from pathlib import Path
+from dispatch.pack import load
+from dispatch.policies.closest import Closest
+from geo.router import StraightLineRouter
+from siaga.cli import set_up_logging
+from siaga.serve import REGIONS, Config, Server
+
+async def main(dsn, var, host, port):
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    config = Config(dsn=dsn, var=Path(var), host=host, port=int(port))
+    region = load(REGIONS / "surabaya")
+    async with Server(config, region=region, router=StraightLineRouter(), policy=Closest(redispatch=True)):
+        await stop.wait()
+
+set_up_logging()
+asyncio.run(main(*sys.argv[1:]))
+"""
+"""The production server of whichever tree is first on the path, with straight lines for roads so that it starts in seconds."""
+
+
 class Release(ServerProcess):
-    """`siaga serve` of one tree or another; the command has been the same since the first release."""
+    """One node of one tree or another."""
 
     def command(self) -> list[str]:
-        return [
-            sys.executable, "-m", "siaga.cli", "serve", "--database-url", self.dsn, "--var", str(self.var),
-            "--host", self.host, "--port", str(self.port),
-        ]  # fmt: skip
+        return [sys.executable, "-c", NODE, self.dsn, str(self.var), self.host, str(self.port)]
 
     def be(self, tree: Path) -> None:
         self.tree = tree
@@ -110,7 +133,9 @@ async def test_both_releases_serve_side_by_side_and_reports_are_taken_throughout
         async with pair, Load(pair.urls, {}, ["medis"], seed=1, per_s=3.0) as load:
             await load.report()
             owner = await connect(dsn, role=None)
+            before = await columns(owner)
             new = await migrate(owner, phase="pre")
+            added = await columns(owner) - before
             await apply_grants(owner)
             assert new, "the previous release already had every migration"
             leader = await pair.leader()
@@ -135,8 +160,23 @@ async def test_both_releases_serve_side_by_side_and_reports_are_taken_throughout
             pool = await create_pool(dsn, role=None, size=2)
             found = await audit(dsn, pool, region, load.acked)
             await pool.close()
-            assert found.wrong == []
+            # What the older release wrote lacks the newer one's columns until the tables are rebuilt; nothing else may differ.
+            assert [w for w in found.wrong if not _is_about(w, added)] == []
             assert found.acknowledged > 6
+        await rebuild(dsn, region.code, State(region), role=None)
+        compared = await rebuild_and_compare(dsn, region.code, State(region), role=None)
+        assert compared.differences == []
+
+
+async def columns(owner: asyncpg.Connection) -> set[str]:
+    rows = await owner.fetch("SELECT column_name FROM information_schema.columns WHERE table_schema = 'public'")
+    return {row["column_name"] for row in rows}
+
+
+def _is_about(wrong: str, added: set[str]) -> bool:
+    """Whether the audit names a row that differs in nothing but `added` columns."""
+    named = re.search(r"differs in \((.*)\)$", wrong)
+    return named is not None and set(re.findall(r"'(\w+)'", named[1])) <= added
 
 
 @pytest.mark.slow
