@@ -174,13 +174,16 @@ def test_a_crews_night_with_a_tunnel_and_a_second_emergency(windows: Windows, ci
     began = city.clock.now()
     press(phone, "Tiba di lokasi")
     expect(phone.locator(".undo")).to_be_visible()
-    for _ in range(2):
-        city.pass_s(90)
-        phone.clock.fast_forward("01:30")
-        if phone.get_by_role("button", name="Bersama pasien").count():
-            press(phone, "Bersama pasien")
-            phone.clock.fast_forward("00:00")
+    city.pass_s(90)
+    phone.clock.fast_forward("01:30")
+    press(phone, "Bersama pasien")
+    city.pass_s(90)
+    phone.clock.fast_forward("01:30")
     expect(phone.locator("header")).to_contain_text("2 menunggu dikirim · tanpa sinyal")
+    press(phone, "Lapor")
+    phone.locator("input[type=file]").set_input_files({"name": "x.jpg", "mimeType": "image/jpeg", "buffer": picture()})
+    expect(phone.locator("dialog")).to_contain_text("1 foto menunggu dikirim")
+    press(phone, "Kembali")
     assert str(city.assignment(job).state) == "en_route", "nothing has got out of the tunnel yet"
     context.set_offline(False)
     phone.clock.run_for("00:10")
@@ -194,20 +197,17 @@ def test_a_crews_night_with_a_tunnel_and_a_second_emergency(windows: Windows, ci
         assert abs(device - pressed) < timedelta(seconds=30), kind
         assert heard - device > timedelta(seconds=60), kind
     assert lines["unit_at_scene"][1]["by"] == "button"
+    expect(phone.locator(".facts")).to_contain_text("Foto: 1 terkirim")
     duty = [body for _, _, body in city.journal("duty_started") if body["unit_id"] == UNIT][-1]
     assert (duty["crew"], duty["faults"]) == (["Bayu P.", "Sari W."], ["Oksigen"])
     assert duty["device_at"]
 
-    # at work: how many, a picture, a sign of life, more help
+    # at work: how many, a sign of life, more help
     press(phone, "Lapor")
     press(phone, "Jumlah pasien")
     press(phone, "Tambah satu")
     press(phone, "Kirim jumlah")
     expect(phone.locator(".facts")).to_contain_text("Pasien: 2")
-    press(phone, "Lapor")
-    phone.locator("input[type=file]").set_input_files({"name": "x.jpg", "mimeType": "image/jpeg", "buffer": picture()})
-    expect(phone.locator("dialog")).to_contain_text("1 foto terkirim")
-    press(phone, "Kembali")
     expect(phone.locator(".safe")).to_contain_text("lapor dalam")
     phone.locator(".safe").click()
     press(phone, "Lapor")
@@ -424,7 +424,9 @@ def test_a_closed_road_or_a_wrong_turn_brings_a_new_way(windows: Windows, city: 
 
 
 def test_the_district_is_there_without_a_line(windows: Windows, city: Street) -> None:
-    """Tiles that were never looked at are drawn from what was fetched ahead; the app itself opens without a line."""
+    """Tiles that were never looked at are fetched ahead, the app opens without a line, and after eight hours of that a step still
+    reaches the centre.
+    """
     context = phone_of(windows, service_workers="allow")
     page = windows.page(context)
     on_duty(page, city)
@@ -435,5 +437,27 @@ def test_the_district_is_there_without_a_line(windows: Windows, city: Street) ->
     context.set_offline(True)
     deep = next(path for path in held if path.startswith("/tiles/15/"))
     assert page.evaluate(f"fetch('{deep}').then(r => r.status)") == 200
+    page.clock.install(time=city.clock.now())
     page.reload()
     expect(page.locator(".ready")).to_contain_text("Bayu P.")
+    city.pass_s(8 * 3600)
+    page.clock.fast_forward("08:00:00")
+    page.reload()
+    press(page, "Selesai tugas")
+    page.clock.run_for("00:10")
+    expect(page.locator("header")).to_contain_text("1 menunggu dikirim")
+    assert str(city.state_of(UNIT).state) == "available"
+    context.set_offline(False)
+    page.clock.run_for("00:30")
+    until(page, lambda: str(city.state_of(UNIT).state) == "off_duty")
+
+
+def test_the_app_can_be_installed(windows: Windows, city: Street) -> None:
+    """What Chromium asks of an app before it offers the home screen: manifest, icon, service worker."""
+    context = phone_of(windows, service_workers="allow")
+    page = windows.page(context)
+    on_duty(page, city)
+    worker_of(context)
+    session = context.new_cdp_session(page)
+    errors = session.send("Page.getInstallabilityErrors")["installabilityErrors"]
+    assert [e["errorId"] for e in errors if e["errorId"] != "in-incognito"] == []  # every test window is one

@@ -1,13 +1,14 @@
 /** The phone of one unit: its feed, its outbox, its alarm. Everything works without a line and catches up after. */
 import { call, Problem } from "../lib/api";
 import { time } from "../lib/clock.svelte";
-import { L } from "../lib/lang.svelte";
+import { L, lang } from "../lib/lang.svelte";
 import { play } from "../lib/sound";
 import { age, metres } from "../lib/time";
 import { Line, type FeedMessage } from "./line";
 import { kept, outbox } from "./outbox";
 import { Pictures } from "./pictures.svelte";
 import {
+  clockError_s,
   fixInterval_s,
   isOver,
   mended,
@@ -359,7 +360,11 @@ export class Crew {
             this.denied = true;
             return;
           }
-          if (error.code === "time_in_future" && (await this.#mend(action, error.detail))) continue;
+          const ahead_s = clockError_s(error.code, error.detail);
+          if (ahead_s !== null) {
+            await this.#mend(action, ahead_s);
+            continue;
+          }
           if (action.verb !== "receipt_job")
             this.notice = L(
               `Pusat tidak menerima langkah terakhir: ${error.title}. Ikuti layar ini.`,
@@ -375,10 +380,8 @@ export class Crew {
     if (this.connected) await this.pictures.send(this.token);
   }
 
-  /** The clock ran ahead when this was pressed: send it with the true time, under a new key, and say so. */
-  async #mend(refused: Action, detail: unknown): Promise<boolean> {
-    const ahead_s = (detail as { ahead_s?: number } | null)?.ahead_s;
-    if (!ahead_s) return false;
+  /** The clock was wrong when this was pressed: send it with the true time, under a new key, and say so. */
+  async #mend(refused: Action, ahead_s: number): Promise<void> {
     const before = this.queue;
     this.queue = mended(before, refused, ahead_s, time.offset_ms).map((a, i) =>
       a === before[i] ? a : { ...a, key: crypto.randomUUID() },
@@ -389,11 +392,11 @@ export class Crew {
     const known = (await kept.get<unknown[]>("mended")) ?? [];
     const said = changed.map(({ verb, said_at, device_at }) => ({ verb, said_at, device_at }));
     await kept.set("mended", [...known, ...said].slice(-MENDED_MAX));
+    const by = age(Math.abs(ahead_s), lang.now === "en");
     this.notice = L(
-      `Jam HP ini maju ${age(ahead_s, false)}. Waktu langkah Anda sudah diperbaiki; setel jam HP.`,
-      `This phone's clock is ${age(ahead_s, true)} ahead. Your steps' times are mended; set the clock.`,
+      `Jam HP ini ${ahead_s > 0 ? "maju" : "mundur"} ${by}. Waktu langkah Anda sudah diperbaiki; setel jam HP.`,
+      `This phone's clock is ${by} ${ahead_s > 0 ? "ahead" : "behind"}. Your steps' times are mended; set the clock.`,
     );
-    return true;
   }
 
   #tick(): void {

@@ -2,6 +2,7 @@
 import { call, Problem } from "../lib/api";
 import { time } from "../lib/clock.svelte";
 import { pictures, type Picture } from "./outbox";
+import { clockError_s } from "./steps";
 
 /** As the server keeps them (dispatch/photos.py): sending more would be thrown away there. */
 const SIDE_PX = 1600;
@@ -53,7 +54,11 @@ export class Pictures {
         } catch (error) {
           if (!(error instanceof Problem)) throw error;
           if (error.unreachable || error.status === 429 || error.status === 401) return;
-          if (error.code === "time_in_future" && (await this.#mend(next, error.detail))) continue;
+          const ahead_s = clockError_s(error.code, error.detail);
+          if (ahead_s !== null) {
+            await this.#mend(next, ahead_s);
+            continue;
+          }
           this.wrong = error.title;
         }
         const { key } = next;
@@ -65,16 +70,13 @@ export class Pictures {
     }
   }
 
-  /** Taken while the clock ran ahead: say the server's time instead. */
-  async #mend(picture: Picture, detail: unknown): Promise<boolean> {
-    const ahead_s = (detail as { ahead_s?: number } | null)?.ahead_s;
-    if (!ahead_s) return false;
+  /** Taken while the clock was wrong: say the server's time instead. */
+  async #mend(picture: Picture, ahead_s: number): Promise<void> {
     const device_at = new Date(Date.parse(picture.device_at) - ahead_s * 1000).toISOString();
     const mended = { ...picture, key: crypto.randomUUID(), device_at };
     this.waiting = this.waiting.map((p) => (p.key === picture.key ? mended : p));
     await pictures.add(mended);
     await pictures.remove(picture.key);
-    return true;
   }
 }
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { AssignmentState } from "../lib/types";
 import {
+  clockError_s,
   fixInterval_s,
   mended,
   nextSteps,
@@ -96,6 +97,20 @@ describe("a clock that ran ahead", () => {
   test("is mended by the centre's word when the phone has set its clock meanwhile", () => {
     const queue = [wrong(1, 0), wrong(2, 30)];
     expect(times(mended(queue, queue[0]!, 2 * 3600 - 40, 0))).toEqual(["03:00:40", "03:01:10"]);
+  });
+
+  test("that stood years back is mended as well, with or without a known difference", () => {
+    const years_ms = 3 * 365 * 24 * HOUR_MS;
+    const at_ms = Date.parse("2026-11-24T03:00:00Z") - years_ms;
+    const old = { ...action("report_at_scene"), device_at: new Date(at_ms).toISOString(), pressed_ms: at_ms };
+    const ahead_s = clockError_s("time_too_old", { age_s: years_ms / 1000 + 40 })!;
+    expect(times(mended([old], old, ahead_s, years_ms))).toEqual(["03:00:00"]);
+    expect(times(mended([old], old, ahead_s, 0))).toEqual(["03:00:40"]);
+  });
+
+  test("is not seen in any other refusal", () => {
+    expect(clockError_s("illegal_transition", { before: "cleared" })).toBeNull();
+    expect(clockError_s("time_in_future", null)).toBeNull();
   });
 
   test("leaves alone what was pressed after the clock was known", () => {

@@ -204,14 +204,27 @@ export function nextSteps(state: AssignmentState, canTransport: boolean, atPatie
   }
 }
 
+/** Older than this no step is taken for a true one (dispatch/decide_reports.py). */
+const DAY_MS = 86_400_000;
+
+/** By how much the centre says a time lies ahead of its clock, in seconds; negative when it is too old, null for other refusals. */
+export function clockError_s(code: string, detail: unknown): number | null {
+  const figures = (detail ?? {}) as { ahead_s?: number; age_s?: number };
+  if (code === "time_in_future" && figures.ahead_s) return figures.ahead_s;
+  if (code === "time_too_old" && figures.age_s) return -figures.age_s;
+  return null;
+}
+
 /**
- * The centre says that an action lies `ahead_s` in its future: the phone's clock was wrong when it was pressed. Its true time
- * is the phone's plus what the clock is known to be off by; where that still lies ahead, the centre's word is taken. Every
- * action timed by the same clock is mended with it, and keeps what it had said.
+ * The centre says that an action lies `ahead_s` in its future (or, negative, days in its past): the phone's clock was wrong when
+ * it was pressed. Its true time is the phone's plus what the clock is known to be off by; where that cannot be, the centre's
+ * present is taken. Every action timed by the same clock is mended with it, and keeps what it had said.
  */
 export function mended(queue: readonly Action[], refused: Action, ahead_s: number, offset_ms: number): Action[] {
-  const latest_ms = Date.parse(refused.device_at) - ahead_s * 1000;
-  const by_ms = Math.min(refused.pressed_ms + offset_ms, latest_ms) - Date.parse(refused.device_at);
+  const present_ms = Date.parse(refused.device_at) - ahead_s * 1000;
+  const known_ms = refused.pressed_ms + offset_ms;
+  const possible = known_ms <= present_ms && known_ms > present_ms - DAY_MS;
+  const by_ms = (possible ? known_ms : present_ms) - Date.parse(refused.device_at);
   return queue.map((a) =>
     a.offset_ms !== refused.offset_ms
       ? a
