@@ -209,6 +209,8 @@ def period_pdf(f: Figures, region: Region | None = None, note: str = "") -> byte
         )
     if f.spike.alarm:
         page.text_line("Waktu tiba menumpuk tepat di bawah 7 menit: periksa kejujuran pencatatan.", 10, LATE, True)
+    if f.approximate:
+        page.text_line("Jaringan jalan masih perkiraan: detik perjalanan pada penjelasan adalah taksiran.", 8.5, MUTED)
     page.text_line(wording.percent(s.headline.share), 30, bold=True)
     page.text_line("kejadian prioritas 1 didatangi unit yang mampu dalam 7 menit sejak dering pertama", 11)
     page.text_line(
