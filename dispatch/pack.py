@@ -36,6 +36,7 @@ from dispatch.region import (
     Kind,
     Limits,
     Post,
+    Premise,
     Region,
     UnitSpec,
     UnitType,
@@ -61,6 +62,8 @@ SPEED_KMH_MAX = 150.0
 """No city vehicle averages more; above it a unit of measure was mistaken."""
 LIMIT_MAX = 86_400.0
 """A day: no time or distance of one response is larger."""
+PREMISE_RADIUS_M_MAX = 1000.0
+"""A factory's grounds; what is said of more than that is no note about a place."""
 TURNOUT_S_MAX = 3600.0
 """Partners on call from home may need most of an hour; more is not a turnout time."""
 
@@ -95,6 +98,7 @@ def load(folder: Path) -> Region:
     zones = _zones(files, box)
     posts = _posts(files, box)
     hospitals = _hospitals(files, box)
+    premises = _premises(files, box)
     kinds, words = pack_language.words(files, _kinds(files))
     unit_types = _unit_types(files, {} if entry is None else entry.speed_kmh)
     units = _units(files, unit_types, posts)
@@ -117,6 +121,7 @@ def load(folder: Path) -> Region:
         units=units,
         posts=posts,
         hospitals=hospitals,
+        premises=premises,
         plans=plans,
         zones=zones,
         agencies=agencies,
@@ -267,6 +272,23 @@ def _hospitals(files: Files, box: Box | None) -> dict[str, Hospital]:
         _check_inside(files, "hospitals.csv", row.line, "lon", box, hospital.lon, hospital.lat)
         hospitals[hospital.code] = hospital
     return hospitals
+
+
+def _premises(files: Files, box: Box | None) -> dict[str, Premise]:
+    columns = (
+        Column("code", code),
+        Column("name", text),
+        *LON_LAT,
+        Column("radius_m", number(5.0, PREMISE_RADIUS_M_MAX)),
+        Column("note_id", text),
+        Column("note_en", text),
+    )
+    premises = {}
+    for row in files.sheet("premises.csv", columns, "code", required=False):
+        premise = Premise(**row.values)
+        _check_inside(files, "premises.csv", row.line, "lon", box, premise.lon, premise.lat)
+        premises[premise.code] = premise
+    return premises
 
 
 def _kinds(files: Files) -> dict[str, Kind]:

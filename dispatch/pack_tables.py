@@ -191,9 +191,9 @@ class Files:
             self.report(file, "bad_toml", detail=str(error))
             return None
 
-    def sheet(self, file: str, columns: Sequence[Column], key: str) -> list[Row]:
+    def sheet(self, file: str, columns: Sequence[Column], key: str, required: bool = True) -> list[Row]:
         """The usable rows of a CSV whose header has exactly these columns, in any order, with `key` unique."""
-        content = self.text_of(file)
+        content = self.text_of(file, required)
         if content is None:
             return []
         reader = csv.reader(io.StringIO(content, newline=""), strict=True)

@@ -82,6 +82,18 @@ class Hospital(msgspec.Struct, frozen=True):
     """The emergency department and capabilities are our assumption, not yet confirmed by the hospital."""
 
 
+class Premise(msgspec.Struct, frozen=True):
+    """What a crew must know before it comes to a place: gas stored, gate code, low bridge. About places, never about people."""
+
+    code: str
+    name: str
+    lon: float
+    lat: float
+    radius_m: float
+    note_id: str
+    note_en: str
+
+
 class Zone(msgspec.Struct, frozen=True):
     """A kecamatan: unit of area plans and of every published table."""
 
@@ -259,6 +271,7 @@ class Region(msgspec.Struct, frozen=True):
     posts: Mapping[str, Post]
     hospitals: Mapping[str, Hospital]
     plans: tuple[Plan, ...]
+    premises: Mapping[str, Premise] = {}
     zones: Mapping[str, Zone] = {}
     agencies: Mapping[str, Agency] = {}
     capabilities: Mapping[str, Capability] = {}

@@ -73,6 +73,13 @@ FEED = {
             "notes": [],
             "patients": None,
             "units": ["A05"],
+            "premises": [
+                {
+                    "name": "Gudang Percontohan",
+                    "note_id": "Pagar dikunci, minta kunci ke satpam",
+                    "note_en": "Gate locked, ask the guard for the key",
+                }
+            ],
         },
         "hospital": None,
     },

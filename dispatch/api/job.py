@@ -13,6 +13,12 @@ from dispatch.fold import State
 from dispatch.model import Assignment, AssignmentState, Incident, Place, Unit
 from dispatch.plans import alternatives
 from dispatch.region import Region
+from geo.router import straight_line_m
+
+PREMISES_MAX = 3
+"""More would push the caller's words off the screen."""
+PLACE_BLUR_M_MAX = 100.0
+"""A report that is vaguer than a block says nothing about a single house."""
 
 
 class Fact(msgspec.Struct):
@@ -22,6 +28,14 @@ class Fact(msgspec.Struct):
     question_en: str
     answer_id: str
     answer_en: str
+
+
+class PremiseNote(msgspec.Struct):
+    """What is known about the place itself, whoever calls from it."""
+
+    name: str
+    note_id: str
+    note_en: str
 
 
 class Destination(msgspec.Struct):
@@ -55,6 +69,7 @@ class JobIncident(msgspec.Struct):
     notes: list[str]
     patients: int | None
     units: list[str]
+    premises: list[PremiseNote] = []
 
 
 class Job(msgspec.Struct):
@@ -181,7 +196,18 @@ def _incident(services: Any, state: State, incident: Incident) -> JobIncident:
         notes=incident.notes,
         patients=incident.patients,
         units=[x.unit_id for x in state.active_of(incident)],
+        premises=premises_of(region, incident.place),
     )
+
+
+def premises_of(region: Region, place: Place) -> list[PremiseNote]:
+    """Notes of the premises around a place, the nearest first; the place's own blur counts, for a missed warning costs more."""
+    near = []
+    for premise in region.premises.values():
+        off_m = straight_line_m(place.lon, place.lat, premise.lon, premise.lat)
+        if off_m <= premise.radius_m + min(place.accuracy_m or 0.0, PLACE_BLUR_M_MAX):
+            near.append((off_m, premise.code, PremiseNote(premise.name, premise.note_id, premise.note_en)))
+    return [note for _, _, note in sorted(near, key=lambda n: n[:2])[:PREMISES_MAX]]
 
 
 def facts_of(region: Region, incident: Incident) -> list[Fact]:

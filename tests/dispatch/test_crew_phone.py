@@ -21,14 +21,16 @@ from PIL import Image
 from dispatch import commands as co
 from dispatch import events as ev
 from dispatch.api import examples
+from dispatch.api.job import premises_of
 from dispatch.api.setup import TILES_MAX
 from dispatch.app import own_routes
-from dispatch.model import Rejected, UnitState
+from dispatch.model import Place, Rejected, UnitState
 from dispatch.photos import PIXELS_MAX, SIDE_KEPT_PX, Photos, clean
+from dispatch.region import Premise
 from siaga.serve import Server
 from tests.dispatch.server import Client, client, new_key, public_report, town_server
 from tests.dispatch.test_engine import kinds_of, report
-from tests.dispatch.town import LAT, LON, T0, after, crew, make_engine
+from tests.dispatch.town import LAT, LON, T0, after, crew, make_engine, town
 
 ENDS = (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSING)
 
@@ -370,6 +372,22 @@ async def test_a_phone_learns_what_it_keeps_for_a_day_without_a_line(server: Ser
     assert 0 < len(setup["tiles"]) <= TILES_MAX
     assert {t.split("/")[0] for t in setup["tiles"]} == {"11", "12", "13", "14", "15"}
     assert setup["posts"]["pusat"] == "Pos Pusat"
+
+
+def test_what_is_known_about_a_place_is_told_to_whoever_comes_near_it() -> None:
+    """The nearest first; the report's own blur counts, but one that is vaguer than a block warns of no single house."""
+    here = Premise("P-1", "Gudang", LON, LAT, 50.0, "Tabung gas", "Gas bottles")
+    next_door = Premise("P-2", "Bengkel", LON + 0.0003, LAT, 50.0, "Anjing galak", "Fierce dog")
+    far = Premise("P-3", "Pabrik", LON + 0.02, LAT, 100.0, "Amonia", "Ammonia")
+    region = msgspec.structs.replace(town(), premises={p.code: p for p in (far, next_door, here)})
+
+    def told(dlon: float, accuracy_m: float | None) -> list[str]:
+        return [n.name for n in premises_of(region, Place(lon=LON + dlon, lat=LAT, accuracy_m=accuracy_m))]
+
+    assert told(0.0, None) == ["Gudang", "Bengkel"]
+    assert told(-0.001, None) == []
+    assert told(-0.001, 80.0) == ["Gudang"]
+    assert told(0.01, 5000.0) == []
 
 
 def test_every_route_of_a_phone_has_an_example_that_its_own_schema_takes() -> None:

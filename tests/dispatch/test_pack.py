@@ -54,6 +54,18 @@ def test_a_small_pack_loads_with_every_table(tmp_path: Path) -> None:
     assert region.speed_kmh["motorbike"] == 35.0
 
 
+def test_notes_about_premises_are_optional_and_checked_like_every_table(tmp_path: Path) -> None:
+    """A pack without the file has none; a note outside the region or with a radius of a district is named."""
+    assert pack.load(write(tmp_path)).premises == {}
+    head = "code,name,lon,lat,radius_m,note_id,note_en\n"
+    (tmp_path / "premises.csv").write_text(head + "P-1,Gudang,115.27,-8.54,60,Tabung gas,Gas bottles\n")
+    assert pack.load(tmp_path).premises["P-1"].radius_m == 60.0
+    (tmp_path / "premises.csv").write_text(
+        head + "P-1,Gudang,112.0,-8.54,60,Gas,Gas\nP-2,Kota,115.27,-8.54,9000,Besar,Big\n"
+    )
+    assert {(p.code, p.column) for p in problems(tmp_path)} == {("outside_region", "lon"), ("out_of_range", "radius_m")}
+
+
 def test_a_byte_order_mark_and_empty_lines_are_harmless(tmp_path: Path) -> None:
     """Spreadsheets write a byte order mark; people leave blank lines at the end."""
     write(tmp_path, units_csv="\ufeff" + FILES["units.csv"] + "\n,,,\n")

@@ -34,6 +34,7 @@ export interface Job {
     descriptions: string[];
     facts?: { question_id: string; question_en: string; answer_id: string; answer_en: string }[];
     notes?: string[];
+    premises?: { name: string; note_id: string; note_en: string }[];
     patients?: number | null;
     units: string[];
   };
