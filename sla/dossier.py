@@ -57,7 +57,7 @@ HAPPENED: dict[type[ev.Event], str] = {
     ev.TriageAnswered: "Triase {question}: {answer}",
     ev.PlanConfirmed: "Rencana disetujui",
     ev.PlanShort: "Kekurangan unit: {why}",
-    ev.ResponseAtRisk: "Peringatan: diperkirakan terlambat (peluang tepat {chance:.0%})",
+    ev.ResponseAtRisk: "Peringatan: diperkirakan terlambat (peluang tepat waktu {chance:.0%}){help}",
     ev.WarningAcknowledged: "Peringatan ditangani",
     ev.WarningEscalated: "Peringatan belum ditangani, naik ke {to}",
     ev.ResponseLate: "Tujuh menit lewat, belum ada yang tiba",
@@ -198,6 +198,9 @@ def say(event: ev.Event) -> str:
         fields["by"] = BY_WORDS.get(event.by, event.by)
     if isinstance(event, ev.WarningEscalated):
         fields["to"] = RUNG_WORDS.get(event.to, event.to)
+    if isinstance(event, ev.ResponseAtRisk):
+        gain = "" if event.gain_s is None else f" {event.gain_s:.0f} detik lebih cepat"
+        fields["help"] = "" if event.remedy_unit is None else f"; usul: {event.remedy_unit}{gain}"
     if isinstance(event, ev.UnitAssigned):
         fields["eta_s"] = "?" if event.eta_s is None else f"{event.eta_s:.0f}"
     return text.format(**fields)
