@@ -41,3 +41,17 @@ def test_the_dashboard_has_no_barrier_on_a_phone(windows: Windows, theme: str) -
     page.wait_for_selector(".card .figure")
     themed(page, theme)
     assert "\n".join(violations(page)) == ""
+
+
+def test_the_wall_stays_or_takes_turns(windows: Windows) -> None:
+    """A fixed view stands in the address; in turn, the next comes by itself; axe finds nothing on any."""
+    page = windows.staff("supervisor", "/dinding?tampil=kecamatan")
+    page.wait_for_selector("figure svg .area")
+    assert "\n".join(violations(page)) == ""
+    page.get_by_role("button", name="30 hari").click()
+    page.wait_for_url("**tampil=tren")
+    expect(page.get_by_role("heading", name="30 hari terakhir: bagian")).to_be_visible()
+    page.goto(page.url.split("?")[0] + "?putar=5")
+    expect(page.get_by_role("button", name="Bergantian")).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_role("heading", name="30 hari terakhir: tiba")).to_be_visible()
+    expect(page.get_by_role("heading", name="30 hari terakhir: bagian")).to_be_visible()

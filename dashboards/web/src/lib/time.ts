@@ -12,6 +12,9 @@ export function clock(seconds: number): string {
   return h > 0 ? `${sign}${h}:${String(m).padStart(2, "0")}:${rest}` : `${sign}${m}:${rest}`;
 }
 
+/** A measured duration, to the nearest second as reports print it; a running clock counts whole seconds that have passed. */
+export const duration = (seconds: number): string => clock(Math.round(seconds));
+
 /** How old something is, in one short word: "12 dtk", "3 mnt", "2 jam". */
 export function age(seconds: number, english: boolean): string {
   const s = Math.max(0, Math.round(seconds));
