@@ -37,6 +37,10 @@ PASSING_ERRORS: tuple[type[BaseException], ...] = (
 """What may go away by itself. Anything else is a mistake in the data or in the program."""
 
 
+UNHURRIED = "SET synchronous_commit = off"
+"""For signs of life: nobody misses one after a power cut, and they must wait neither for a busy disk nor for a replica."""
+
+
 async def prepare_connection(connection: asyncpg.Connection) -> None:
     """JSON columns travel as the bytes msgspec makes and reads, never as Python objects."""
     await connection.set_type_codec(
@@ -154,6 +158,7 @@ class Leadership:
         """True when this process holds the region now, False when another does. Raises one of PASSING_ERRORS."""
         if self._connection is None or self._connection.is_closed():
             self._connection = await connect(self.dsn, self.role)
+            await self._connection.execute(UNHURRIED, timeout=CONNECT_TIMEOUT_S)
         elif await self.holds():
             return True
         return bool(await self._connection.fetchval(SQL["try_lead"], self.region, timeout=CONNECT_TIMEOUT_S))

@@ -14,12 +14,13 @@ import time
 
 import asyncpg
 
-from dispatch.database import PASSING_ERRORS, connect
+from dispatch.database import PASSING_ERRORS, UNHURRIED, connect
 from dispatch.statements import SQL
 
 log = logging.getLogger("siaga.pulse")
 
-EVERY_S = 0.3
+EVERY_S = 0.15
+"""Six of them fit into the time after which a follower asks (`nodes.FROZEN_AFTER_S`), so that one or two may be late."""
 LOOP_STUCK_S = 5.0
 """An event loop that has not come round for so long will not; commands time out after 3 s in any case."""
 TIMEOUT_S = 1.0
@@ -68,6 +69,7 @@ class Pulse:
                 try:
                     if connection is None or connection.is_closed():
                         connection = await connect(self.dsn, self.role)
+                        await connection.execute(UNHURRIED)
                     await connection.execute(SQL["leader_pulse"], self.region, self._node, timeout=TIMEOUT_S)
                 except (*PASSING_ERRORS, asyncpg.PostgresError) as error:
                     log.debug("no pulse: %s", type(error).__name__)

@@ -196,10 +196,10 @@ class Storm:
                     self.seen.board[str(answer.status)] += 1
                 await asyncio.sleep(PROBE_EVERY_S)
 
-    async def slow_console(self) -> None:
+    async def slow_console(self, number: int) -> None:
         """Opens the stream and never reads: its socket fills, then its queue, then it is given up."""
         async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True), timeout=TIMEOUT) as session:
-            await self.sign_in(session, "kepala")
+            await self.sign_in(session, f"konsol{number}")
             cookies = session.cookie_jar.filter_cookies(URL(self.server.url))
             head = (
                 f"GET /api/v1/console/stream HTTP/1.1\r\nHost: {self.server.host}:{self.server.port}\r\nUpgrade: websocket\r\n"
@@ -258,7 +258,7 @@ class Storm:
             self.board(),
             *(self.citizen(n) for n in range(CITIZENS)),
             *(self.crew(token) for token in self.tokens.values()),
-            *(self.slow_console() for _ in range(SLOW_CONSOLES)),
+            *(self.slow_console(n) for n in range(SLOW_CONSOLES)),
             *(self.dribble() for _ in range(DRIBBLERS)),
             *(self.huge() for _ in range(HUGE)),
         ]
@@ -279,7 +279,8 @@ async def make_staff(dsn: str, password: str) -> None:
         accounts = Accounts(PostgresAccounts(pool), SystemClock())
         await accounts.refresh()
         await accounts.create("meja", "Meja Latihan", Role.CALL_TAKER, password, "system:overload")
-        await accounts.create("kepala", "Kepala Latihan", Role.SUPERVISOR, password, "system:overload")
+        for name in ("kepala", *(f"konsol{n}" for n in range(SLOW_CONSOLES))):  # an account has few sessions at a time
+            await accounts.create(name, "Latihan", Role.SUPERVISOR, password, "system:overload")
     finally:
         await pool.close()
 
