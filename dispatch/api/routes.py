@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any, get_type_hints
 
@@ -263,9 +264,8 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
         "responses": responses,
     }
     parameters: list[dict[str, Any]] = [
-        {"name": part.strip("{}"), "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
-        for part in _plain(route.path).split("/")
-        if part.startswith("{")
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+        for name in re.findall(r"{(\w+)}", _plain(route.path))  # a name may have a suffix: `{id}.xml`
     ]
     if route.query is not None:
         hints = get_type_hints(route.query, include_extras=True)
