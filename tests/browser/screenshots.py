@@ -77,21 +77,39 @@ def konsol(browser: Browser, town: Town, sizes: list[str], themes: list[str]) ->
             page.wait_for_timeout(1500)
             shoot(page, f"konsol-kejadian-{size}-{theme}")
             konsol_papers(page, size, theme)
-            if size == "1366":
-                page.keyboard.press("F4")
-                page.wait_for_selector("#f-place")
-                page.keyboard.type("raya darmo", delay=15)
-                page.wait_for_selector("#f-hits li")
-                shoot(page, f"konsol-tempat-{size}-{theme}")
-                page.keyboard.press("Enter")
-                page.keyboard.type("motor jatuh ditabrak mobil, korban pingsan", delay=10)
-                page.wait_for_timeout(1200)
-                shoot(page, f"konsol-laporan-{size}-{theme}")
-                page.keyboard.press("Control+k")
-                page.keyboard.type("kirim a", delay=15)
-                page.wait_for_timeout(400)
-                shoot(page, f"konsol-perintah-{size}-{theme}")
+            konsol_forms(page, size, theme)
             page.context.close()
+
+
+def konsol_forms(page: Page, size: str, theme: str) -> None:
+    """The call form while a place and the caller's words are typed, the command line, a reason and the keys."""
+    page.keyboard.press("F4")
+    page.wait_for_selector("#f-place")
+    page.keyboard.type("raya darmo", delay=15)
+    page.wait_for_selector("#f-hits li")
+    shoot(page, f"konsol-tempat-{size}-{theme}")
+    page.keyboard.press("Enter")
+    page.keyboard.type("motor jatuh ditabrak mobil, korban pingsan", delay=10)
+    page.wait_for_selector("#f-kind option:checked:not([value=''])", state="attached")
+    page.wait_for_selector("fieldset")
+    shoot(page, f"konsol-laporan-{size}-{theme}")
+    page.locator(".foot .quiet").click()
+    page.keyboard.press("Control+k")
+    page.wait_for_selector("dialog .line")
+    page.keyboard.type("kirim a", delay=15)
+    page.wait_for_selector("#cmd-options li")
+    shoot(page, f"konsol-perintah-{size}-{theme}")
+    page.keyboard.press("Escape")
+    page.locator(".queue .item").first.click()
+    page.wait_for_selector(".detail .head")
+    page.keyboard.press("b")
+    page.wait_for_selector("dialog[open] .preset")
+    shoot(page, f"konsol-alasan-{size}-{theme}")
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    page.wait_for_selector("dialog[open] dl")
+    shoot(page, f"konsol-tombol-{size}-{theme}")
+    page.keyboard.press("Escape")
 
 
 def konsol_papers(page: Page, size: str, theme: str) -> None:
@@ -240,16 +258,24 @@ def dasbor(browser: Browser, town: Town, sizes: list[str], themes: list[str]) ->
 
 
 def dinding(browser: Browser, town: Town, sizes: list[str], themes: list[str]) -> None:
+    """The room's wall, and the operator's second screen with the map alone."""
     for size in sizes:
-        if size in ("1366", "phone"):
+        if size == "phone":
             continue
-        page = open_page(browser, size, "night")
-        sign_in(page, town, "/dinding", "dispatcher")
-        page.wait_for_selector(".worst article, .worst .calm")
-        page.wait_for_selector(".map canvas.overlay")
-        page.wait_for_timeout(6000 if size == "wall" else 3500)  # the map settles; nothing in the page tells when
-        shoot(page, f"dinding-{size}-night")
-        page.context.close()
+        for theme in themes:
+            for path, there, name in (
+                ("/dinding", ".worst article, .worst .calm", "dinding"),
+                ("/konsol#peta", ".maponly .map", "peta"),
+            ):
+                page = open_page(browser, size, theme)
+                sign_in(page, town, path, "dispatcher")
+                page.wait_for_selector(there)
+                page.wait_for_selector(".map canvas.overlay")
+                page.wait_for_timeout(
+                    6000 if size == "wall" else 3500
+                )  # the map settles; nothing in the page tells when
+                shoot(page, f"{name}-{size}-{theme}")
+                page.context.close()
 
 
 VIEWS = {"konsol": konsol, "awak": awak, "publik": publik, "lapor": lapor, "dasbor": dasbor, "dinding": dinding}

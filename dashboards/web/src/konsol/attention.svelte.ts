@@ -39,6 +39,9 @@ const NEW_S = 120;
 const NOTICES_MAX = 30;
 /** Keys of what is long over must not pile up over a shift. */
 const SILENCED_MAX = 500;
+const MOVES = "moves";
+/** Move-ups this close together are one burst. */
+const MOVES_MS = 120_000;
 /** Where an incident can come from without anybody in the room knowing. */
 const OUTSIDE = new Set(["web", "app", "partner"]);
 
@@ -46,6 +49,7 @@ export class Attention {
   silenced = $state.raw(new Set<string>());
   notices = $state.raw<Notice[]>([]);
   #rung_ms = 0;
+  #movedIds: Id[] = [];
 
   constructor(readonly desk: Glance) {}
 
@@ -221,14 +225,19 @@ export class Attention {
     }
   }
 
+  /** Move-ups come in bursts and are the machine's own: one line for the latest of them, so that they hide nothing else. */
   #moved(unit_id: Id, post: string, gain: unknown, at: string): void {
     const name = this.desk.region?.posts[post]?.name ?? post;
     // The share of the city's demand that comes into reach; the policy's own estimate.
     const gained = typeof gain === "number" ? ` (±${(gain * 100).toFixed(1)} %)` : "";
-    const text = L(
-      `${unit_id} digeser otomatis ke ${name}${gained}`,
-      `${unit_id} moved up by itself to ${name}${gained}`,
+    const before = this.notices.find((n) => n.key === MOVES);
+    const others = (before && Date.parse(at) - Date.parse(before.at) < MOVES_MS ? this.#movedIds : []).filter(
+      (id) => id !== unit_id,
     );
-    this.put({ key: `move:${unit_id}`, text, at, bad: false, unit_id });
+    this.#movedIds = [unit_id, ...others];
+    const more =
+      others.length > 0 ? L(`, juga ${others.slice(0, 3).join(", ")}`, `, also ${others.slice(0, 3).join(", ")}`) : "";
+    const text = L(`${unit_id} digeser ke ${name}${gained}${more}`, `${unit_id} moves up to ${name}${gained}${more}`);
+    this.put({ key: MOVES, text, at, bad: false, unit_id });
   }
 }
