@@ -7,7 +7,7 @@ import { time } from "../lib/clock.svelte";
 import { L } from "../lib/lang.svelte";
 import { play, type Cue } from "../lib/sound";
 import type { Entry, Id, Incident } from "../lib/types";
-import type { Glance } from "./glance.svelte";
+import type { Glance, Sheet } from "./glance.svelte";
 import { rungName } from "./warnings";
 import { capabilityName, kindName, shortId } from "./words";
 
@@ -28,6 +28,8 @@ export interface Notice {
   bad: boolean;
   incident_id?: Id;
   unit_id?: Id;
+  /** Which of the shift's papers it is about. */
+  sheet?: Sheet;
 }
 
 /** Sound again this often while something waits for a person; calls twice as often. */
@@ -218,6 +220,16 @@ export class Attention {
         return;
       case "unit_out_of_service":
         if (actor?.role === "crew") note(L(`${unit} tidak siap: ${e.reason}`, `${unit} out: ${e.reason}`), true);
+        return;
+      case "handed_over":
+        if (actor && actor.name !== this.desk.account.username)
+          this.put({
+            key: "handover",
+            text: L(`Serah terima baru dari ${actor.name}`, `New handover note from ${actor.name}`),
+            at: entry.at,
+            bad: false,
+            sheet: "handover",
+          });
         return;
       case "move_ordered":
         if (actor?.role === "system") this.#moved(unit, String(e.post), e.gain, entry.at);

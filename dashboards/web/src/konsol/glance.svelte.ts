@@ -268,6 +268,19 @@ export class Glance {
     }
   }
 
+  /** When a report's position came: as far as is known here, so that its age is never understated. */
+  positionAt(report: Report): string {
+    void this.live.rev;
+    const lines = [...(this.history?.entries ?? []), ...(this.live.entries.get(report.report_id) ?? [])];
+    const moved = lines.filter((e) => e.event.kind === "report_located" && e.event.report_id === report.report_id);
+    return (
+      moved
+        .map((e) => e.at)
+        .sort()
+        .at(-1) ?? report.received_at
+    );
+  }
+
   /** Every known line about an incident, oldest first. */
   entriesOf(incident: Incident): Entry[] {
     void this.live.rev;
