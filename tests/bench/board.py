@@ -39,7 +39,7 @@ def full_paint_ms(page: Page, address: str) -> float:
 def filter_ms(page: Page, zone: str) -> float:
     before = page.locator(".card.head p .link").first.inner_text()
     started = float(page.evaluate("performance.now()"))
-    page.get_by_label("Kecamatan", exact=True).select_option(zone)
+    page.get_by_role("combobox", name="Kecamatan").select_option(zone)
     page.wait_for_function(
         "(before) => document.querySelector('.card.head p .link')?.textContent !== before", arg=before, polling="raf"
     )

@@ -31,7 +31,7 @@ def picture() -> bytes:
 
 def timeline(town: Town) -> list[dict[str, Any]]:
     """What the desk's journal of the one open incident says."""
-    desk = town._supervisor()
+    desk = town.staff("supervisor")
     with desk.open(f"{town.base}/api/v1/incidents?state=open", timeout=30) as answer:
         [found] = json.load(answer)["incidents"]
     with desk.open(f"{town.base}/api/v1/incidents/{found['incident_id']}", timeout=30) as answer:

@@ -130,7 +130,7 @@ def test_a_filter_changes_figure_and_list_together(windows: Windows) -> None:
     """And a number inside a filtered board keeps the filter."""
     page = board(windows)
     whole = number(page.locator(".card.head p .link").first.inner_text())
-    page.get_by_label("Kecamatan", exact=True).select_option("35.78.03")
+    page.get_by_role("combobox", name="Kecamatan").select_option("35.78.03")
     expect(page.locator(".card.head p .link").first).not_to_have_text(f"{whole:,}".replace(",", "."))
     leads_to(page, page.locator(".card.head p .link").first)
     assert 0 < listed(page) < whole

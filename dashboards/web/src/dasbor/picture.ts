@@ -43,12 +43,10 @@ export async function picture(node: HTMLElement, title: string): Promise<Blob> {
   style.textContent = await styles();
   const heading = document.createElement("p");
   heading.textContent = title;
-  heading.setAttribute("style", "padding: 12px 16px 0; font-weight: 600");
+  heading.style.cssText = "padding: 12px 16px 0; font-weight: 600";
   const body = document.createElement("div");
-  body.setAttribute(
-    "style",
-    "background: var(--bg); color: var(--text); font: 400 13px/1.4 var(--font); height: 100%; font-variant-numeric: tabular-nums",
-  );
+  body.style.cssText =
+    "background: var(--bg); color: var(--text); font: 400 13px/1.4 var(--font); height: 100%; font-variant-numeric: tabular-nums";
   body.append(heading, node.cloneNode(true));
   frame.append(style, body);
   const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}"><foreignObject width="100%" height="100%">${new XMLSerializer().serializeToString(frame)}</foreignObject></svg>`;
