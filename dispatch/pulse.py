@@ -21,8 +21,9 @@ log = logging.getLogger("siaga.pulse")
 
 EVERY_S = 0.15
 """Six of them fit into the time after which a follower asks (`nodes.FROZEN_AFTER_S`), so that one or two may be late."""
-LOOP_STUCK_S = 5.0
-"""An event loop that has not come round for so long will not; commands time out after 3 s in any case."""
+LOOP_STUCK_S = 10.0
+"""An event loop that has not come round for so long will not. In a storm on busy cores it stood still for four seconds and went on;
+a follower's patience with a leader that lost its database is as long."""
 TIMEOUT_S = 1.0
 JOIN_S = 2.0
 
