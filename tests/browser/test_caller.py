@@ -52,7 +52,7 @@ def test_a_picture_and_a_better_place_reach_the_desk(windows: Windows, town: Tow
     expect(page.get_by_text("Foto terkirim")).to_be_visible()
     page.get_by_role("button", name="Perbaiki lokasi").click()
     page.get_by_label("Atau tulis tempatnya").fill("Tugu Pahlawan")
-    page.locator(".hit").first.click()
+    page.locator(".hit").filter(has_text="Tugu Pahlawan").first.click()
     expect(page.get_by_text("Lokasi baru terkirim")).to_be_visible()
     lines = timeline(town)
     [kept] = [e for e in lines if e["kind"] == "photo_kept"]
