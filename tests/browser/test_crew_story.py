@@ -7,7 +7,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -411,10 +410,7 @@ def test_a_closed_road_or_a_wrong_turn_brings_a_new_way(windows: Windows, city: 
     press(page, "Terima & berangkat")
     until(page, lambda: len(asked) == 1)
     place = {"lon": 112.7440, "lat": -7.2830, "accuracy_m": 10}
-    desk = city._supervisor()
-    body = json.dumps({"place": place, "reason": "Banjir selutut", "radius_m": 150}).encode()
-    head = {"Content-Type": "application/json"}
-    desk.open(urllib.request.Request(f"{city.base}/api/v1/commands/restrict_road", body, head), timeout=30).close()
+    city.command("restrict_road", place=place, reason="Banjir selutut", radius_m=150)
     until(page, lambda: len(asked) == 2)
     for n in range(2):  # one fix beside the way may be a reflection
         context.set_geolocation({"longitude": 112.7300 + n * 1e-4, "latitude": -7.2990, "accuracy": 5})
