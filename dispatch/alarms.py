@@ -17,10 +17,10 @@ from dispatch.region import Limits
 if TYPE_CHECKING:
     from dispatch.engine import Engine
 
-LAST_CALL_CHANCE = 0.85
+LAST_CALL_CHANCE = 0.95
 """In the last `warn_left_s`, when a remedy can only just still help, doubt is enough to warn; before, `limits.risk_chance` waits
-until the drive itself has told. Chosen on two simulated months each with travel times spread by 0, 0.3 and 0.68
-(`siaga simulate` prints recall and precision; docs/sla.md has a year that had no part in the choice)."""
+until the drive itself has told. Chosen on two simulated months each with travel times spread by 0, 0.3 and 0.68, and on drives
+that change their pace half-way (docs/sla.md; `siaga simulate` prints recall and precision)."""
 LADDER = ("dispatcher", "supervisor", "manager")
 """Who hears of a warning, rung by rung, as long as nobody takes it on."""
 NO_ANSWER = "tidak menjawab panggilan"
