@@ -175,14 +175,19 @@ class Boards:
         self._one_at_a_time = asyncio.Semaphore(1)
 
     async def settle(self, now: datetime) -> None:
-        """Until every row is as the journal says, in small slices."""
-        while self.ledger.refresh(now, SLICE_ROWS):  # noqa: ASYNC110 - it gives way, it does not wait
+        """Until every row is as the journal says, in small slices; not while the past is still being folded, which nobody
+        would catch up with: what is written then is incomplete and the board says so."""
+        while self.ledger.refresh(now, SLICE_ROWS) and not self.catching_up():  # noqa: ASYNC110 - gives way, does not wait
             await asyncio.sleep(0)
 
     async def board(self, since: datetime, until: datetime, of: Slice, now: datetime) -> Kept:
         """All figures of [since, until). Raises Problem("invalid_query") for an impossible period."""
         check_period(since, until)
         return await self.once(("board", since, until, of), now, KEPT_S, lambda: self._begin(since, until, of, now))
+
+    def last(self, key: object) -> Kept | None:
+        """What was kept last under this key, however old."""
+        return self._kept.get(key)
 
     async def figures(self, since: datetime, until: datetime, of: Slice, now: datetime) -> Figures:
         """The figures alone, for a PDF. Raises Problem("invalid_query")."""

@@ -23,6 +23,7 @@ from aiohttp import web
 from dashboards.boards import Boards, Kept, answer
 from dashboards.card import card_svg
 from dashboards.feeds import atom, entry
+from dispatch.api.problems import Problem
 from dispatch.api.routes import Call, Route
 from dispatch.region import Region
 from sla.columns import View
@@ -35,6 +36,7 @@ from sla.quick import FIRST_DAY, Rows, quantiles_of
 from sla.statistics import Quantiles, Share, share
 
 KEPT_S = 60.0
+RETRY_AFTER_S = 15
 CACHE = "public, max-age=60"
 YEAR_DAYS, MONTH_DAYS = 365, 30
 ATOMS_DAYS = 10 * 366
@@ -254,6 +256,12 @@ class Public:
         """What was last made from which figures: name -> (figures, text)."""
 
     async def kept(self, now: datetime) -> Kept:
+        """Raises Problem("figures_not_ready") while a fresh server still folds the past: half a year is no figure."""
+        if self.boards.catching_up():
+            old = self.boards.last("public")
+            if old is None:
+                raise Problem("figures_not_ready", retry_after_s=RETRY_AFTER_S)
+            return old
         return await self.boards.once("public", now, KEPT_S, lambda: self._begin(now))
 
     def _begin(self, now: datetime) -> Callable[[], PublicFigures]:
@@ -332,14 +340,14 @@ def routes(boards: Boards, public: Public | None = None) -> list[Route]:
     return [
         route(
             "/api/v1/public/figures", as_json, "The 7-minute promise as the public may see it.",
-            answer=PublicFigures, statuses=(304,),
+            answer=PublicFigures, statuses=(304, 503),
         ),
-        route("/api/v1/public/figures.csv", as_table, "The same as a table.", content="text/csv"),
-        route("/api/v1/public/figures.atom", as_feed, "The same as a feed.", content="application/atom+xml"),
+        route("/api/v1/public/figures.csv", as_table, "The same as a table.", content="text/csv", statuses=(503,)),
+        route("/api/v1/public/figures.atom", as_feed, "The same as a feed.", content="application/atom+xml", statuses=(503,)),
         route("/api/v1/public/dictionary", dictionary, "What the columns of the table mean.", answer=Dictionary),
         route(
             "/api/v1/public/card.svg", card, "The figure as a picture for other sites.",
-            query=CardQuery, content="image/svg+xml",
+            query=CardQuery, content="image/svg+xml", statuses=(503,),
         ),
     ]  # fmt: skip
 

@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 
 from dashboards.boards import Boards
 from dashboards.public import COLUMNS, Atom, CardQuery, PublicFigures, as_csv, atoms, make_public, routes, spans
+from dispatch.api.problems import Problem
 from dispatch.api.routes import openapi
 from sla.disclosure import SMALL_N
 from sla.sample import START
-from tests.dashboards.test_boards import REGION, ask, boards_of
+from tests.dashboards.test_boards import REGION, ask, board_of, boards_of
 
 DAYS = 64
 NOW = START + timedelta(days=DAYS, hours=3)
@@ -45,6 +46,31 @@ async def figures(boards: Boards, now: Any = NOW) -> PublicFigures:
 
 async def served(boards: Boards, path: str, query: Any = None, **headers: str) -> web.Response:
     return await ask(routes(boards), path, query, NOW, **headers)
+
+
+async def test_a_server_that_still_reads_the_past_publishes_no_half_figures() -> None:
+    """Nothing at first; after a change of leader the last whole answer, however old, instead of a half one."""
+    found = boards_of(3)
+    found.catching_up = lambda: True
+    with pytest.raises(Problem) as refused:
+        await served(found, "/api/v1/public/figures")
+    assert refused.value.code == "figures_not_ready"
+    found.catching_up = lambda: False
+    whole = (await served(found, "/api/v1/public/figures")).body
+    found.catching_up = lambda: True
+    later = await ask(routes(found), "/api/v1/public/figures", None, NOW + timedelta(days=1))
+    assert later.body == whole
+
+
+async def test_a_board_does_not_wait_for_the_past() -> None:
+    """It answers with what is there, and says that it is not whole."""
+    found = boards_of(20)
+    found.catching_up = lambda: True
+    assert (await board_of(found)).catching_up
+    found.catching_up = lambda: False
+    later = await board_of(found, until=NOW + timedelta(days=1))
+    assert not later.catching_up
+    assert later.figures.summary.headline.n > 0
 
 
 async def test_the_public_sees_whole_days_only(boards: Boards) -> None:
