@@ -27,6 +27,10 @@ SIMULATOR = (sys.executable, "-m", "simulators.whatif")
 """A process of its own for every block of a what-if: the live loop shares nothing with it but the machine."""
 
 
+ROWS_BEHIND_MAX = 1_000
+"""More rows than this take longer to write than anybody waits for a board; a year is written once after a start."""
+
+
 class Rooms:
     """Made once at start. `feed` listens to the hub and catches up with the past in the background."""
 
@@ -57,7 +61,7 @@ class Rooms:
         return hit.zone.kecamatan_code if hit is not None else None
 
     def _catching_up(self) -> bool:
-        return not self.feed.caught_up
+        return not self.feed.caught_up or self.sla.ledger.behind > ROWS_BEHIND_MAX
 
     def _village_of(self, lon: float, lat: float) -> str | None:
         assert self.zones is not None

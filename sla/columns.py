@@ -281,6 +281,11 @@ class Ledger:
             )
             self.offloads.put(assignment_id, row)
 
+    @property
+    def behind(self) -> int:
+        """Rows marked and not written yet."""
+        return len(self._cases) + len(self._reports)
+
     def refresh(self, now: datetime, limit: int) -> bool:
         """Write at most `limit` marked rows; True while there are more. Rows that time alone may change come last."""
         for _ in range(min(limit, len(self._reports))):
