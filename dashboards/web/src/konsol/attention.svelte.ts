@@ -41,6 +41,8 @@ const NEW_S = 120;
 const NOTICES_MAX = 30;
 /** Keys of what is long over must not pile up over a shift. */
 const SILENCED_MAX = 500;
+/** Which sounds first when several things wait. */
+const URGENCY: Cue[] = ["unanswered", "call", "silent", "risk", "noack", "new", "job"];
 const MOVES = "moves";
 /** Move-ups this close together are one burst. */
 const MOVES_MS = 120_000;
@@ -58,7 +60,9 @@ export class Attention {
   /** What asks for a person now, most urgent first. */
   alarms = $derived.by(() => {
     const list = [...this.#calls(), ...this.#silentCrews(), ...this.#unanswered(), ...this.#incidents()];
-    return list.filter((a) => !this.silenced.has(a.key));
+    return list
+      .filter((a) => !this.silenced.has(a.key))
+      .sort((a, b) => URGENCY.indexOf(a.cue) - URGENCY.indexOf(b.cue));
   });
 
   *#calls(): Generator<Alarm> {
