@@ -300,9 +300,13 @@ class SpoolingJournal:
         while True:
             at_once = 1
             while self._held:
-                taken = self._held[:at_once]
-                await self._append_together(taken)
-                del self._held[: len(taken)]
+                taken = min(at_once, len(self._held))
+                if await self._append_together(self._held[:taken]):
+                    del self._held[:taken]
+                else:
+                    for _ in range(taken):
+                        await self.inner.append(self._held[0])
+                        self._held.pop(0)  # at once: what is written must not be given up with what is not
                 at_once = min(2 * at_once, DRAINED_AT_ONCE_MAX)
             async with self._file:
                 if self._held:
@@ -311,18 +315,18 @@ class SpoolingJournal:
                 await self._clear()
                 return
 
-    async def _append_together(self, batches: list[Batch]) -> None:
+    async def _append_together(self, batches: list[Batch]) -> bool:
         """Several batches in one commit: what came in while the database was away was written one by one, and what comes in
-        now waits behind it, so draining has to be faster than life. Raises JournalFenced, JournalUnavailable.
+        now waits behind it, so draining has to be faster than life. False: not all of their places are free or ours; one by
+        one it is seen which. Raises JournalUnavailable.
         """
-        if len(batches) > 1:
-            try:
-                await self.inner.append(_together(batches))
-                return
-            except JournalFenced:
-                pass  # some may be ours already; one by one it is seen which
-        for batch in batches:
-            await self.inner.append(batch)
+        if len(batches) == 1:
+            return False
+        try:
+            await self.inner.append(_together(batches))
+        except JournalFenced:
+            return False
+        return True
 
     async def _clear(self) -> None:
         """Drop the file. When that fails it stays `_begun`: nothing is written behind old records (see `_spool`)."""
