@@ -16,10 +16,11 @@ from rich.table import Table
 from geo.compare import TRIPS_MAX, by_length, compare
 from geo.network import build_network
 from geo.places import read_gazetteer, save_places
-from geo.places_pack import open_map, places_file, zones_file
+from geo.places_pack import areas_file, notes_file, open_map, places_file, zones_file
 from geo.places_tables import Facts
 from geo.roads import RoadGraph
 from geo.router import Rejected
+from geo.site_notes import read_areas, read_notes
 from geo.zones import Zones
 
 app = typer.Typer(help="Tempat dan nama: impor dan coba. / Places and names: import and try.", no_args_is_help=True)
@@ -69,16 +70,55 @@ def import_zones(
     try:
         zones = Zones.from_geojson(source)
         target = zones_file(region)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_suffix(".part")
-        shutil.copyfile(source, part)
-        part.replace(target)
+        _take_over(source, target)
     except Rejected as refusal:
         _fail(refusal)
     typer.echo(
         f"{target}: {len(zones.zones)} kelurahan, {len(zones.kecamatan_shapes())} kecamatan. "
         "Mulai ulang server untuk memakainya. / Restart the server to use it."
     )
+
+
+@app.command("notes")
+def import_notes(
+    source: Annotated[Path, typer.Argument(help="CSV: note_id,kind,lon,lat,radius_m,text_id,text_en")],
+    region: Region = "surabaya",
+) -> None:
+    """Impor bahaya dan catatan tempat. / Import hazards and premise notes; crews and desk see them at incidents within their radius."""
+    try:
+        notes = read_notes(source)
+        target = notes_file(region)
+        _take_over(source, target)
+    except Rejected as refusal:
+        _fail(refusal)
+    typer.echo(
+        f"{target}: {len(notes)} catatan / notes. Mulai ulang server untuk memakainya. / Restart the server to use them."
+    )
+
+
+@app.command("areas")
+def import_areas(
+    source: Annotated[Path, typer.Argument(help="GeoJSON: poligon dengan / polygons with agency, name")],
+    region: Region = "surabaya",
+) -> None:
+    """Impor wilayah tanggung jawab. / Import response areas."""
+    try:
+        areas = read_areas(source)
+        target = areas_file(region)
+        _take_over(source, target)
+    except Rejected as refusal:
+        _fail(refusal)
+    typer.echo(
+        f"{target}: {len(areas.areas)} wilayah / areas. Mulai ulang server untuk memakainya. / Restart the server to use them."
+    )
+
+
+def _take_over(source: Path, target: Path) -> None:
+    """Copy, whole or not at all."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_suffix(".part")
+    shutil.copyfile(source, part)
+    part.replace(target)
 
 
 @app.command("find")

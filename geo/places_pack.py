@@ -9,6 +9,7 @@ from geo.cli import cache_file
 from geo.gazetteer import Gazetteer, open_gazetteer
 from geo.places_tables import read_kecamatan, read_shapes
 from geo.roads import RoadGraph
+from geo.site_notes import Site, open_site
 from geo.tiles import TileSource
 from geo.zones import Zones, open_zones
 
@@ -20,6 +21,7 @@ class RegionMap:
     zones: Zones | None
     gazetteer: Gazetteer
     tiles: TileSource
+    site: Site
 
     def kecamatan_of(self, lon: float, lat: float) -> str | None:
         """Kemendagri code of the kecamatan a point lies in, None outside the region. Raises Rejected("bad_coordinates")."""
@@ -37,6 +39,16 @@ def zones_file(region: str, var: Path | None = None) -> Path:
     return places_file(region, var).with_suffix(".geojson")
 
 
+def notes_file(region: str, var: Path | None = None) -> Path:
+    """Where a region's imported hazards and premise notes are kept. Raises Rejected("bad_region")."""
+    return places_file(region, var).with_suffix(".notes.csv")
+
+
+def areas_file(region: str, var: Path | None = None) -> Path:
+    """Where a region's imported response areas are kept. Raises Rejected("bad_region")."""
+    return places_file(region, var).with_suffix(".areas.geojson")
+
+
 def open_map(pack: Path, region: str, graph: RoadGraph | None = None, var: Path | None = None) -> RegionMap:
     """A region's map from its pack, the road network in use and, where there are any, imported places and borders.
 
@@ -47,4 +59,5 @@ def open_map(pack: Path, region: str, graph: RoadGraph | None = None, var: Path 
     borders = zones_file(region, var)
     zones = Zones.from_geojson(borders) if borders.exists() else open_zones(pack, kecamatan)
     gazetteer = open_gazetteer(pack, kecamatan, graph, zones, places_file(region, var))
-    return RegionMap(zones, gazetteer, TileSource(graph, shapes, zones, gazetteer.places))
+    site = open_site(pack, notes_file(region, var), areas_file(region, var))
+    return RegionMap(zones, gazetteer, TileSource(graph, shapes, zones, gazetteer.places), site)

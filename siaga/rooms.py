@@ -45,6 +45,7 @@ class Rooms:
         self.map = open_map(pack, region.code, router if isinstance(router, RoadGraph) else None, var)
         self.places: Any = self.map.gazetteer
         self.tiles: Any = self.map.tiles
+        self.site = self.map.site
         self.zones = self.map.zones
         self.keeping = keeping
         villages = {} if self.zones is None else {z.code: z.name for z in self.zones.zones}

@@ -190,6 +190,7 @@ class Server:
             classifier=Classifier(region),
             places=rooms.places,
             tiles=rooms.tiles,
+            site=rooms.site,
             history=History(lines),
             photos=Photos(config.var / "photos" / region.code),
             pusher=pusher,

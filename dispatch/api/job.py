@@ -49,6 +49,16 @@ class Destination(msgspec.Struct):
     eta_s: float | None = None
 
 
+class AboutPlace(msgspec.Struct):
+    """What is known about a place beforehand. `kind`: hazard, premise, water."""
+
+    note_id: str
+    kind: str
+    text_id: str
+    text_en: str
+    distance_m: float | None = None
+
+
 class JobIncident(msgspec.Struct):
     """The incident as its crew needs it; nothing of the caller but their words."""
 
@@ -70,6 +80,8 @@ class JobIncident(msgspec.Struct):
     patients: int | None
     units: list[str]
     premises: list[PremiseNote] = []
+    place_notes: list[AboutPlace] = []
+    """Hazards first, then the nearest."""
 
 
 class Job(msgspec.Struct):
@@ -197,6 +209,7 @@ def _incident(services: Any, state: State, incident: Incident) -> JobIncident:
         patients=incident.patients,
         units=[x.unit_id for x in state.active_of(incident)],
         premises=premises_of(region, incident.place),
+        place_notes=about_place(services, incident.place.lon, incident.place.lat),
     )
 
 
@@ -208,6 +221,22 @@ def premises_of(region: Region, place: Place) -> list[PremiseNote]:
         if off_m <= premise.radius_m + min(place.accuracy_m or 0.0, PLACE_BLUR_M_MAX):
             near.append((off_m, premise.code, PremiseNote(premise.name, premise.note_id, premise.note_en)))
     return [note for _, _, note in sorted(near, key=lambda n: n[:2])[:PREMISES_MAX]]
+
+
+PLACE_NOTES_MAX = 8
+"""A screenful; the hazards come first, the nearest before the others."""
+
+
+def about_place(services: Any, lon: float, lat: float) -> list[AboutPlace]:
+    """Hazards and premise notes whose radius covers a point."""
+    if services.site is None:
+        return []
+    found = [
+        AboutPlace(note_id, note.kind, note.text_id, note.text_en, round(metres))
+        for note_id, metres, note in services.site.notes.at(lon, lat)
+    ]
+    found.sort(key=lambda n: n.kind != "hazard")
+    return found[:PLACE_NOTES_MAX]
 
 
 def facts_of(region: Region, incident: Incident) -> list[Fact]:

@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 from aiohttp import web
 
+from dispatch.api.job import AboutPlace, about_place, premises_of
 from dispatch.api.problems import Problem
 from dispatch.api.routes import CREW, STAFF, Call, Route, json
-from dispatch.model import UnitState
+from dispatch.model import Place, UnitState
 from dispatch.region import Region
 from geo.coverage import Coverage
 from geo.isochrones import isochrones
@@ -79,6 +80,19 @@ class Way(msgspec.Struct):
     steps: list[dict[str, Any]]
 
 
+class ResponseArea(msgspec.Struct):
+    agency: str
+    name: str
+
+
+class About(msgspec.Struct):
+    """What is known about a point before anybody rings: notes within whose radius it lies, hazards first, and whose response
+    areas it lies in, the smallest first."""
+
+    notes: list[AboutPlace]
+    areas: list[ResponseArea]
+
+
 async def search(call: Call) -> web.StreamResponse:
     query = call.query
     near = (query.lon, query.lat) if query.lon is not None and query.lat is not None else None
@@ -105,6 +119,25 @@ async def reverse(call: Call) -> web.StreamResponse:
     query = call.query
     _inside(call, query.lon, query.lat)
     return json({"address": call.services.places.reverse(query.lon, query.lat)})
+
+
+async def about(call: Call) -> web.StreamResponse:
+    query = call.query
+    _inside(call, query.lon, query.lat)
+    site = call.services.site
+    areas = [] if site is None else site.areas.at(query.lon, query.lat)
+    return json(
+        About(
+            notes=about_place(call.services, query.lon, query.lat) + _premises(call, query.lon, query.lat),
+            areas=[ResponseArea(area.agency, area.name) for area in areas],
+        )
+    )
+
+
+def _premises(call: Call, lon: float, lat: float) -> list[AboutPlace]:
+    """What the pack itself says of the premises around a point."""
+    found = premises_of(call.services.region, Place(lon=lon, lat=lat))
+    return [AboutPlace(p.name, "premise", f"{p.name}: {p.note_id}", f"{p.name}: {p.note_en}") for p in found]
 
 
 async def way(call: Call) -> web.StreamResponse:
@@ -229,6 +262,16 @@ ROUTES = [
         answer=dict[str, str],
         tag="map",
         limit="public_read",
+    ),
+    Route(
+        "GET",
+        "/api/v1/places/about",
+        about,
+        "Hazards, premise notes and response areas of a point.",
+        roles=STAFF,
+        query=PointQuery,
+        answer=About,
+        tag="map",
     ),
     Route(
         "GET",

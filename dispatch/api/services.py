@@ -21,11 +21,12 @@ from dispatch.photos import Photos
 from dispatch.pusher import Pusher
 from dispatch.region import Region
 from dispatch.throttle import Network
+from geo.site_notes import Site
 
 
 @dataclass
 class Services:
-    """One server's parts. `places` and `tiles` are geo's; None until the region has them."""
+    """One server's parts. `places`, `tiles` and `site` are geo's; None until the region has them."""
 
     region: Region
     live: Live
@@ -38,6 +39,8 @@ class Services:
     limiter: Limiter = field(default_factory=Limiter)
     places: Any = None
     tiles: Any = None
+    site: Site | None = None
+    """Hazards, premise notes and response areas; None where the region has no map."""
     graph: Any = None
     history: Any = None
     """`dispatch.history.History`; None where there are no tables (simulation)."""

@@ -37,6 +37,7 @@ export interface Job {
     premises?: { name: string; note_id: string; note_en: string }[];
     patients?: number | null;
     units: string[];
+    place_notes?: { note_id: string; kind: string; text_id: string; text_en: string; distance_m: number }[];
   };
   hospital?: Hospital | null;
 }

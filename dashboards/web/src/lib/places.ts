@@ -33,6 +33,31 @@ export async function searchPlaces(q: string, near?: { lon: number; lat: number 
     }));
 }
 
+export interface PlaceNote {
+  note_id: string;
+  kind: string;
+  text_id: string;
+  text_en: string;
+  distance_m?: number | null;
+}
+
+export interface ResponseArea {
+  agency: string;
+  name: string;
+}
+
+/** Hazards, premise notes and response areas of a point; nothing where the server does not say. */
+export async function aboutPlace(at: {
+  lon: number;
+  lat: number;
+}): Promise<{ notes: PlaceNote[]; areas: ResponseArea[] }> {
+  try {
+    return await get<{ notes: PlaceNote[]; areas: ResponseArea[] }>(`/api/v1/places/about?lon=${at.lon}&lat=${at.lat}`);
+  } catch {
+    return { notes: [], areas: [] };
+  }
+}
+
 export async function reversePlace(at: { lon: number; lat: number }): Promise<string> {
   try {
     const a = await get<Raw>(`/api/v1/places/reverse?lon=${at.lon}&lat=${at.lat}`);
