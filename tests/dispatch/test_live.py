@@ -14,6 +14,7 @@ from dispatch import commands as co
 from dispatch import events as ev
 from dispatch import live as live_module
 from dispatch.clock import SLEW, SteadyClock, SystemClock
+from dispatch.engine import _next_id
 from dispatch.fold import State
 from dispatch.journal import Batch, MemoryJournal, Told
 from dispatch.live import Live, NotLeading, Outcome, new_ids, with_new_ids
@@ -153,14 +154,21 @@ def test_new_names_reach_every_field_that_speaks_of_an_id() -> None:
 
 
 def test_a_new_leader_gives_no_number_that_the_old_one_may_have_given() -> None:
-    """Unless none was given at all."""
+    """The first one begins at 1; the next cannot know what the one before gave while it was cut off."""
     state = State(town())
-    for seq in (1, 2):
-        state.apply(ev.Entry("town", seq, T0, CITIZEN, ev.LeadTaken(node="n")))
-        assert state.last_report == ""
-    state.last_report, state.last_incident = "L260302-0147", "260302-1000"
-    state.apply(ev.Entry("town", 3, T0, CITIZEN, ev.LeadTaken(node="n")))
-    assert (state.last_report, state.last_incident) == ("L260302-1000", "260302-2000")
+
+    def lead(seq: int, url: str) -> None:
+        state.apply(ev.Entry("town", seq, T0, CITIZEN, ev.LeadTaken(node="n", url=url)))
+
+    lead(1, "http://a")
+    assert (state.last_report, state.last_incident) == ("", "")
+    lead(2, "http://b")
+    assert _next_id("L260302", state.last_report) == "L260302-1001"
+    state.last_report, state.last_incident = "L260302-1147", "260302-2000"
+    lead(3, "http://a")
+    assert (state.last_report, state.last_incident) == ("L260302-2000", "260302-3000")
+    assert _next_id("260302", state.last_incident) == "260302-3001"
+    assert _next_id("260303", state.last_incident) == "260303-3001", "nor over midnight"
 
 
 class Set:
