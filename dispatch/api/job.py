@@ -151,16 +151,19 @@ def waiting_for(region: Region, state: State, unit: Unit) -> Waiting | None:
     if unit.assignment_id is None:
         return None
     own = state.assignments[unit.assignment_id].incident_id
-    fitting = [
-        i
-        for i in (state.incidents[incident_id] for incident_id in state.short_ids)
-        if i.incident_id != own
-        and i.confirmed
-        and any(not unit.capabilities.isdisjoint(alternatives(slot)) for slot in i.unfilled)
-    ]
-    if not fitting:
+    first: Incident | None = None
+    for incident_id in state.short_ids:  # in a surge thousands: the cheap question first
+        i = state.incidents[incident_id]
+        if first is not None and (i.priority, i.first_ring_at) >= (first.priority, first.first_ring_at):
+            continue
+        if (
+            i.confirmed
+            and incident_id != own
+            and any(not unit.capabilities.isdisjoint(alternatives(slot)) for slot in i.unfilled)
+        ):
+            first = i
+    if first is None:
         return None
-    first = min(fitting, key=lambda i: (i.priority, i.first_ring_at, i.incident_id))
     named = region.kinds.get(first.kind)
     return Waiting(
         incident_id=first.incident_id,
