@@ -59,5 +59,5 @@ def open_map(pack: Path, region: str, graph: RoadGraph | None = None, var: Path 
     borders = zones_file(region, var)
     zones = Zones.from_geojson(borders) if borders.exists() else open_zones(pack, kecamatan)
     gazetteer = open_gazetteer(pack, kecamatan, graph, zones, places_file(region, var))
-    site = open_site(pack, notes_file(region, var), areas_file(region, var))
+    site = open_site(notes_file(region, var), areas_file(region, var))
     return RegionMap(zones, gazetteer, TileSource(graph, shapes, zones, gazetteer.places), site)

@@ -1,7 +1,8 @@
 """What a city knows about places before anybody rings: hazards, premise notes, and whose response area a point lies in.
 
 Kept as two files beside the imported places: a CSV of notes, each with a radius within which it concerns an incident, and a
-GeoJSON of response areas. Both optional; a pack may bring its own (`notes.csv`, `areas.geojson`), an imported file replaces it.
+GeoJSON of response areas. Both optional. What a pack knows of its premises stands in its `premises.csv`; imported is what a city's
+own registers hold and change from week to week.
 """
 
 from __future__ import annotations
@@ -88,10 +89,9 @@ def read_areas(file: Path) -> ResponseAreas:
     return ResponseAreas(areas)
 
 
-def open_site(pack: Path, notes_file: Path, areas_file: Path) -> Site:
-    """The imported files, else the pack's, else nothing."""
-    notes = next((f for f in (notes_file, pack / "notes.csv") if f.exists()), None)
-    areas = next((f for f in (areas_file, pack / "areas.geojson") if f.exists()), None)
+def open_site(notes_file: Path, areas_file: Path) -> Site:
+    """The imported files; nothing where there are none."""
     return Site(
-        Nearby() if notes is None else read_notes(notes), ResponseAreas(()) if areas is None else read_areas(areas)
+        read_notes(notes_file) if notes_file.exists() else Nearby(),
+        read_areas(areas_file) if areas_file.exists() else ResponseAreas(()),
     )

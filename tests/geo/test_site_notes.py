@@ -72,23 +72,17 @@ def test_response_areas_answer_the_smallest_first(tmp_path: Path) -> None:
         read_areas(areas(tmp_path, square(None, "?", 0.01)))
 
 
-def test_imported_files_replace_the_packs_and_none_is_no_mistake(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_imported_is_told_and_none_is_no_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`siaga places notes|areas` put them beside the imported places; a bad file changes nothing."""
     monkeypatch.setenv("SIAGA_VAR", str(tmp_path / "var"))
-    pack = tmp_path / "pack"
-    pack.mkdir()
     kept = notes_file("uji"), areas_file("uji")
-    empty = open_site(pack, *kept)
+    empty = open_site(*kept)
     assert empty.notes.at(112.74, -7.26) == []
     assert empty.areas.at(112.74, -7.26) == []
-    notes(pack, GAS)
-    assert len(open_site(pack, *kept).notes) == 1
     run = CliRunner()
     assert run.invoke(app, ["notes", str(notes(tmp_path, GAS + GATE)), "--region", "uji"]).exit_code == 0
     assert run.invoke(app, ["areas", str(areas(tmp_path, square("dpkp", "R", 0.1))), "--region", "uji"]).exit_code == 0
     assert run.invoke(app, ["notes", str(notes(tmp_path, "x\n")), "--region", "uji"]).exit_code == 1
-    site = open_site(pack, *kept)
+    site = open_site(*kept)
     assert len(site.notes) == 2
     assert len(site.areas.areas) == 1
