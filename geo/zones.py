@@ -8,7 +8,7 @@ while the system runs.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
@@ -253,6 +253,11 @@ class Nearby(Generic[T]):
 
     def __len__(self) -> int:
         return len(self._items)
+
+    def items(self) -> Iterator[tuple[str, float, float, float, T]]:
+        """(id, lon, lat, radius_m, item) of everything held, in the order it came."""
+        for item_id, (lon, lat, radius_m, item) in self._items.items():
+            yield item_id, lon, lat, radius_m, item
 
     def put(self, item_id: str, lon: float, lat: float, radius_m: float, item: T) -> None:
         """Add or replace. Raises Rejected("bad_coordinates" | "bad_radius")."""

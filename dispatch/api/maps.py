@@ -11,7 +11,8 @@ from aiohttp import web
 
 from dispatch.api.job import AboutPlace, about_place, premises_of
 from dispatch.api.problems import Problem
-from dispatch.api.routes import CREW, STAFF, Call, Route, json
+from dispatch.api.routes import CREW, STAFF, Call, Route, json, json_bytes
+from dispatch.api.services import Services
 from dispatch.model import Place, UnitState
 from dispatch.region import Region
 from geo.coverage import Coverage
@@ -138,6 +139,36 @@ def _premises(call: Call, lon: float, lat: float) -> list[AboutPlace]:
     """What the pack itself says of the premises around a point."""
     found = premises_of(call.services.region, Place(lon=lon, lat=lat))
     return [AboutPlace(p.name, "premise", f"{p.name}: {p.note_id}", f"{p.name}: {p.note_en}") for p in found]
+
+
+async def notes(call: Call) -> web.StreamResponse:
+    """Everything noted beforehand, for the map's layer of hazards: what is imported and the pack's own premises."""
+    services = call.services
+    if services.map_notes is None:
+        services.map_notes = await asyncio.to_thread(_draw_notes, services)
+    return json_bytes(services.map_notes)
+
+
+def _draw_notes(services: Services) -> bytes:
+    """GeoJSON points, hazards last, so that they are drawn above the others; a tenth of a second with a city's hydrants."""
+    drawn = [
+        _point(p.code, p.lon, p.lat, "premise", p.radius_m, f"{p.name}: {p.note_id}", f"{p.name}: {p.note_en}")
+        for p in services.region.premises.values()
+    ]
+    if services.site is not None:
+        drawn += [
+            _point(note_id, lon, lat, note.kind, radius_m, note.text_id, note.text_en)
+            for note_id, lon, lat, radius_m, note in services.site.notes.items()
+        ]
+    drawn.sort(key=lambda feature: feature["properties"]["kind"] == "hazard")
+    return msgspec.json.encode({"type": "FeatureCollection", "features": drawn})
+
+
+def _point(
+    note_id: str, lon: float, lat: float, kind: str, radius_m: float, text_id: str, text_en: str
+) -> dict[str, Any]:
+    about = {"note_id": note_id, "kind": kind, "radius_m": radius_m, "text_id": text_id, "text_en": text_en}
+    return {"type": "Feature", "geometry": {"type": "Point", "coordinates": [lon, lat]}, "properties": about}
 
 
 async def way(call: Call) -> web.StreamResponse:
@@ -271,6 +302,15 @@ ROUTES = [
         roles=STAFF,
         query=PointQuery,
         answer=About,
+        tag="map",
+    ),
+    Route(
+        "GET",
+        "/api/v1/map/notes",
+        notes,
+        "All hazards, premise notes and water points, as GeoJSON.",
+        roles=STAFF,
+        answer=dict[str, Any],
         tag="map",
     ),
     Route(

@@ -48,6 +48,8 @@ class Services:
     """Enrolment codes used on this node; the token's label tells the other nodes."""
     reach: dict[Any, Any] = field(default_factory=dict)
     """Drawn reach maps, by question; see `maps.py`."""
+    map_notes: bytes | None = None
+    """Hazards and premise notes as the map draws them, encoded at the first question; they change with a restart only."""
     feeds: dict[str, dict[str, web.WebSocketResponse]] = field(default_factory=dict)
     """Unit -> device -> its open feed, in the order in which the devices connected."""
     fix_from: dict[str, tuple[str, datetime]] = field(default_factory=dict)

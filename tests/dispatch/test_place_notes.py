@@ -30,6 +30,13 @@ async def test_desk_and_crew_are_told_of_the_hazard_first(database: str, tmp_pat
         _, elsewhere = await desk.get("/api/v1/places/about", lon=112.76, lat=-7.26)
         assert elsewhere == {"notes": [], "areas": []}
         assert (await anybody.get("/api/v1/places/about", lon=112.7401, lat=-7.26))[0] == 401
+        assert (await anybody.get("/api/v1/map/notes"))[0] == 401
+        status, drawn = await desk.get("/api/v1/map/notes")
+        assert status == 200
+        assert drawn["type"] == "FeatureCollection"
+        assert [f["properties"]["note_id"] for f in drawn["features"]] == ["P1", "G1"], "hazards are drawn last, on top"
+        assert drawn["features"][1]["geometry"] == {"type": "Point", "coordinates": [112.74, -7.26]}
+        assert drawn["features"][1]["properties"]["radius_m"] == 150
         await crew.do("start_duty", unit_id="A1")
         body = {"channel": "call", "kind": "medis", "place": {"lon": 112.7401, "lat": -7.26}}
         await desk.do(str(co.SubmitReport.__struct_config__.tag), **body)
