@@ -1,22 +1,26 @@
-"""Crews' pictures: opened with suspicion, made anew without what the camera wrote into them, kept outside every web root.
+"""Pictures from the scene: opened with suspicion, made anew without what the camera wrote into them, kept in the database.
 
 A picture is never stored as it came. It is decoded within fixed limits and encoded again, so that position, serial number and
-owner in the metadata, bytes behind the end of the picture and whatever else travelled in the file are gone.
+owner in the metadata, bytes behind the end of the picture and whatever else travelled in the file are gone. They stand
+beside the journal and not in a node's folder: every node shows them, and a backup, a replica or a take-over loses none.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-import os
 import re
 import warnings
-from pathlib import Path
+from typing import Any
 
+import asyncpg
 import msgspec
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from dispatch.database import PASSING_ERRORS
+from dispatch.journal import JournalUnavailable
 from dispatch.model import Rejected
+from dispatch.statements import SQL
 
 TYPES = ("image/jpeg", "image/png", "image/webp")
 FORMATS = ("JPEG", "PNG", "WEBP")
@@ -67,40 +71,34 @@ def clean(raw: bytes) -> Picture:
 
 
 class Photos:
-    """The pictures of one region: `<folder>/<incident>/<photo>.jpg`, readable by the server's account only."""
+    """The pictures of one region. Every method raises JournalUnavailable: while the database is away a picture stays on the
+    phone, which sends it again; reports go on without.
+    """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, pool: asyncpg.Pool, region: str) -> None:
+        self.pool = pool
+        self.region = region
 
-    def count(self, incident_id: str) -> int:
-        place = self._place(incident_id)
-        return sum(1 for _ in place.glob("*.jpg")) if place.is_dir() else 0
+    async def keep(self, incident_id: str, picture: Picture, limit: int) -> bool:
+        """Whether it is new; the same picture sent twice is one. Raises Rejected("too_many_photos")."""
+        others = await self._ask("count_other_photos", incident_id, picture.photo_id)
+        if others >= limit:
+            raise Rejected("too_many_photos", None, limit=limit)
+        return await self._ask("keep_photo", incident_id, picture.photo_id, picture.body) is not None
 
-    def keep(self, incident_id: str, picture: Picture) -> None:
-        """Write it whole or not at all. Raises OSError when the disk does not take it."""
-        place = self._place(incident_id)
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = place / f"{picture.photo_id}.jpg"
-        draft = path.with_suffix(".part")
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(picture.body)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
+    async def drop(self, incident_id: str, photo_id: str) -> None:
+        await self._ask("drop_photo", incident_id, photo_id)
 
-    def drop(self, incident_id: str, photo_id: str) -> None:
-        (self._place(incident_id) / f"{photo_id}.jpg").unlink(missing_ok=True)
-
-    def read(self, incident_id: str, photo_id: str) -> bytes:
+    async def read(self, incident_id: str, photo_id: str) -> bytes:
         """Raises Rejected("unknown_photo")."""
-        if not PHOTO.fullmatch(photo_id):
+        shaped = INCIDENT.fullmatch(incident_id) and PHOTO.fullmatch(photo_id)
+        body: bytes | None = await self._ask("read_photo", incident_id, photo_id) if shaped else None
+        if body is None:
             raise Rejected("unknown_photo", "photo_id")
-        try:
-            return (self._place(incident_id) / f"{photo_id}.jpg").read_bytes()
-        except FileNotFoundError:
-            raise Rejected("unknown_photo", "photo_id") from None
+        return body
 
-    def _place(self, incident_id: str) -> Path:
-        if not INCIDENT.fullmatch(incident_id):
-            raise Rejected("unknown_photo", "incident_id")
-        return self.folder / incident_id
+    async def _ask(self, statement: str, *values: Any) -> Any:
+        try:
+            return await self.pool.fetchval(SQL[statement], self.region, *values)
+        except PASSING_ERRORS as error:
+            raise JournalUnavailable(str(error)) from error

@@ -139,38 +139,6 @@ def wal_archive(dsn: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
         process.wait(timeout=30)
 
 
-def copy_photos(photos: Path, folder: Path) -> int:
-    """Crews' pictures into the backup, those that are not there yet; how many. They are files of one node, not rows: run it on
-    each. What a node has deleted stays in the backup until somebody deletes it there too (an empty disk must not empty it).
-    """
-    copied = 0
-    for picture in sorted(photos.glob("*/*/*.jpg")):
-        place = folder / "photos" / picture.relative_to(photos)
-        if place.exists():
-            continue  # named by its content
-        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        part = place.with_suffix(".part")
-        shutil.copyfile(picture, part)
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        part.rename(place)
-        _sync(place.parent)
-        copied += 1
-    return copied
-
-
-def bring_photos_back(folder: Path, photos: Path) -> int:
-    """The backup's pictures into a node's folder, those that it lacks; how many."""
-    found = folder / "photos"
-    lacking = [p for p in sorted(found.glob("*/*/*.jpg")) if not (photos / p.relative_to(found)).exists()]
-    for picture in lacking:
-        place = photos / picture.relative_to(found)
-        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        shutil.copyfile(picture, place)
-        place.chmod(0o600)
-    return len(lacking)
-
-
 def prune(folder: Path, keep: int = BACKUPS_KEPT) -> list[str]:
     """Remove all but the newest `keep` base backups and the WAL that only they needed. Returns what went."""
     kept = list_backups(folder)

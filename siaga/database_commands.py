@@ -176,7 +176,7 @@ def backup(
     keep: Annotated[int, typer.Option(min=1, help="Cadangan yang disimpan / backups kept")] = 7,
 ) -> None:
     """Cadangan dasar yang diperiksa. / A verified base backup; run `siaga archive` beside the server for every commit since."""
-    from siaga.backup import BackupError, copy_photos, prune, read_record, take_backup
+    from siaga.backup import BackupError, prune, read_record, take_backup
 
     to = to.resolve()
     with database_of(database_url, var) as dsn:
@@ -189,7 +189,6 @@ def backup(
     seconds = (record.ended_at - record.began_at).total_seconds()
     reach = ", ".join(f"{region} line {e.last_seq}" for region, e in record.journals.items()) or "no lines"
     console.print(f"{base.name}: {reach}; {seconds:.1f} s")
-    console.print(f"foto / pictures: {copy_photos(var / 'photos', to)} baru / new")
     for name in prune(to, keep):
         console.print(f"dihapus / removed {name}")
 
@@ -214,12 +213,9 @@ def restore(
     into: Annotated[Path, typer.Argument(help="Folder data baru, kosong / new, empty data folder")],
     until: Annotated[str, typer.Option(help="Sampai saat ini, RFC 3339 / up to this moment")] = "",
     database: Annotated[str, typer.Option(help="Nama basis data / database name")] = DATABASE,
-    var: Annotated[
-        Path | None, typer.Option("--photos-into", help="Folder data node untuk foto / a node's var, for pictures")
-    ] = None,
 ) -> None:
     """Pulihkan ke folder baru dan periksa jurnalnya. / Restore into a new folder and check its journals."""
-    from siaga.backup import BackupError, bring_photos_back
+    from siaga.backup import BackupError
     from siaga.backup import restore as bring_back
 
     moment: datetime | None = None
@@ -235,8 +231,6 @@ def restore(
     except BackupError as error:
         raise _refuse(error) from error
     _show(restored)
-    if var is not None:
-        console.print(f"foto / pictures: {bring_photos_back(source.resolve(), var / 'photos')}")
     console.print(f"{into}: siap / ready")
 
 

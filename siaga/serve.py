@@ -192,7 +192,7 @@ class Server:
             tiles=rooms.tiles,
             site=rooms.site,
             history=History(lines),
-            photos=Photos(config.var / "photos" / region.code),
+            photos=Photos(pool, region.code),
             pusher=pusher,
             demo=config.demo,
             proxies=[ipaddress.ip_network(network) for network in config.proxies],

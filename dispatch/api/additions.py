@@ -18,7 +18,7 @@ from dispatch.model import LocationSource, Place, Rejected, Report
 from dispatch.photos import BYTES_MAX, TYPES, clean
 
 CALLER_PHOTOS_MAX = 6
-"""Pictures an incident may have before citizens' are refused: the crews' room in the folder stays theirs."""
+"""Pictures an incident may have before citizens' are refused: the crews' room stays theirs."""
 
 
 def _report(call: Call) -> Report:
@@ -68,9 +68,7 @@ async def photo(call: Call) -> web.StreamResponse:
     call.raw = await read_bytes(call.request, BYTES_MAX, UPLOAD_S)
     async with services.decoding:
         picture = await asyncio.to_thread(clean, call.raw)
-    if await asyncio.to_thread(photos.count, incident_id) >= CALLER_PHOTOS_MAX:
-        raise Problem("too_many_photos", detail={"limit": CALLER_PHOTOS_MAX})
-    await asyncio.to_thread(photos.keep, incident_id, picture)
+    new = await photos.keep(incident_id, picture, CALLER_PHOTOS_MAX)
     command = co.KeepCallerPhoto(
         report_id=report.report_id,
         incident_id=incident_id,
@@ -83,7 +81,8 @@ async def photo(call: Call) -> web.StreamResponse:
         body = call.request.path.encode() + call.raw
         await services.live.submit(command, CITIZEN, key=idempotency_key(call), body=body, public=True)
     except Rejected:
-        await asyncio.to_thread(photos.drop, incident_id, picture.photo_id)
+        if new:
+            await photos.drop(incident_id, picture.photo_id)
         raise
     return json(PhotoAnswer(picture.photo_id, picture.width_px, picture.height_px, len(picture.body)), status=201)
 

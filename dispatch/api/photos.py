@@ -13,7 +13,6 @@ from dispatch import commands as co
 from dispatch.api.commands import idempotency_key
 from dispatch.api.problems import Problem
 from dispatch.api.routes import CREW, DESK, Call, Route, json, read_bytes
-from dispatch.live import NotLeading
 from dispatch.model import Rejected
 from dispatch.photos import BYTES_MAX, PHOTOS_PER_INCIDENT_MAX, TYPES, Photos, clean
 
@@ -54,9 +53,7 @@ async def hand_in(call: Call) -> web.StreamResponse:
     async with services.decoding:
         picture = await asyncio.to_thread(clean, call.raw)
     incident_id = a.incident_id
-    if await asyncio.to_thread(photos.count, incident_id) >= PHOTOS_PER_INCIDENT_MAX:
-        raise Problem("too_many_photos", detail={"limit": PHOTOS_PER_INCIDENT_MAX})
-    await asyncio.to_thread(photos.keep, incident_id, picture)
+    new = await photos.keep(incident_id, picture, PHOTOS_PER_INCIDENT_MAX)
     command = co.KeepPhoto(
         assignment_id=a.assignment_id,
         photo_id=picture.photo_id,
@@ -69,18 +66,14 @@ async def hand_in(call: Call) -> web.StreamResponse:
         key = idempotency_key(call)
         await services.live.submit(command, call.who, key=key, body=call.request.path.encode() + call.raw)
     except Rejected:
-        await asyncio.to_thread(photos.drop, incident_id, picture.photo_id)
+        if new:
+            await photos.drop(incident_id, picture.photo_id)
         raise
     return json(PhotoAnswer(picture.photo_id, picture.width_px, picture.height_px, len(picture.body)), status=201)
 
 
 async def show(call: Call) -> web.StreamResponse:
-    try:
-        body = await asyncio.to_thread(_store(call).read, call.path("incident_id"), call.path("photo_id"))
-    except Rejected:
-        if not call.services.live.leading:
-            raise NotLeading from None  # the leader has what was handed in there
-        raise
+    body = await _store(call).read(call.path("incident_id"), call.path("photo_id"))
     return web.Response(body=body, content_type="image/jpeg", headers={"Cache-Control": "private, no-store"})
 
 
@@ -104,7 +97,7 @@ ROUTES = [
         "A picture from the scene.",
         roles=DESK,
         content="image/jpeg",
-        statuses=(404,),
+        statuses=(404, 503),
         tag="reads",
     ),
 ]

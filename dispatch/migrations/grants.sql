@@ -9,6 +9,7 @@ snapshot, answer, report, caller, incident, unit, assignment, account, session, 
 node
 TO siaga_app;
 GRANT SELECT, INSERT ON position TO siaga_app;
+GRANT SELECT, INSERT, DELETE ON photo TO siaga_app;
 GRANT EXECUTE ON FUNCTION keep_positions (timestamptz, integer) TO siaga_app;
 GRANT SELECT (
     region, report_id, channel, state, rang_at, received_at, answered_at, submitted_at, ended_at, kind, lon, lat,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import asyncpg
 import msgspec
 import pytest
 from PIL import Image
@@ -60,8 +61,10 @@ def picture(size: tuple[int, int] = (64, 48), kind: str = "JPEG", **save: Any) -
     return out.getvalue()
 
 
-async def upload(phone: Client, job: str, body: bytes, kind: str = "image/jpeg", **more: str) -> tuple[int, Any]:
-    headers = {**phone.headers, "Content-Type": kind, "Idempotency-Key": new_key()}
+async def upload(
+    phone: Client, job: str, body: bytes, kind: str = "image/jpeg", key: str = "", **more: str
+) -> tuple[int, Any]:
+    headers = {**phone.headers, "Content-Type": kind, "Idempotency-Key": key or new_key()}
     url = f"{phone.server.url}/api/v1/unit/photos"
     async with phone.http.post(url, data=io.BytesIO(body), headers=headers, params={"assignment_id": job, **more}) as r:
         return r.status, await r.json(content_type=None)
@@ -118,17 +121,58 @@ def test_what_is_no_picture_is_refused_whatever_it_calls_itself() -> None:
         assert refused.value.code == "photo_type"
 
 
-def test_a_name_cannot_lead_out_of_the_folder_of_pictures(tmp_path: Path) -> None:
-    """Names come from addresses and are checked by shape, never joined as they are."""
-    (tmp_path / "secret.jpg").write_bytes(b"x")
-    photos = Photos(tmp_path / "photos")
-    for incident, photo in (("..", "a" * 20), ("260302-0001", "../../secret"), ("260302-0001/..", "a" * 20)):
+async def test_only_names_of_the_right_shape_are_asked_for(pool: asyncpg.Pool) -> None:
+    """Names come from addresses and are checked by shape before anybody looks for them."""
+    photos = Photos(pool, "sby")
+    kept = clean(picture())
+    assert await photos.keep("260302-0001", kept, 1)
+    assert await photos.read("260302-0001", kept.photo_id) == kept.body
+    for incident, photo in (
+        ("..", kept.photo_id),
+        ("260302-0001", "../../secret"),
+        ("260302-0001/..", kept.photo_id),
+        ("260302-0001", kept.photo_id + "\x00"),
+        ("260302-0002", kept.photo_id),
+    ):
         with pytest.raises(Rejected):
-            photos.read(incident, photo)
+            await photos.read(incident, photo)
+    with pytest.raises(Rejected):
+        await Photos(pool, "elsewhere").read("260302-0001", kept.photo_id)
 
 
-async def test_a_crews_picture_reaches_the_desk_and_the_journal_but_no_stranger(server: Server, tmp_path: Path) -> None:
-    """Kept under var, readable by the desk; another unit, a manager and nobody are refused."""
+async def test_a_refused_picture_is_not_kept_and_takes_no_kept_one_with_it(server: Server) -> None:
+    """Under a used key another picture is refused: a new one leaves nothing behind, a known one stays to be seen."""
+    job = await job_of(server)
+    first, second, third = (picture((size, size)) for size in (40, 50, 60))
+
+    async def seen(desk: Client, raw: bytes) -> int:
+        path = f"/api/v1/incidents/{job.split('/')[0]}/photos/{clean(raw).photo_id}"
+        async with desk.http.get(server.url + path) as r:
+            return r.status
+
+    async with client(server, "A1") as phone, client(server, "dispatcher") as desk:
+        assert (await upload(phone, job, first, key="one"))[0] == 201
+        assert (await upload(phone, job, second, key="two"))[0] == 201
+        for again in (first, third):
+            assert (await upload(phone, job, again, key="two"))[1]["code"] == "idempotency_key_reused"
+        assert [await seen(desk, raw) for raw in (first, second, third)] == [200, 200, 404]
+
+
+async def test_a_picture_handed_to_one_node_is_seen_at_every_other(database: str, tmp_path: Path) -> None:
+    """Also when the node that took it in is gone with its disk."""
+    async with town_server(database, tmp_path / "one") as one:
+        job = await job_of(one)
+        async with town_server(database, tmp_path / "two") as two:
+            async with client(one, "A1") as phone:
+                status, kept = await upload(phone, job, picture())
+                assert status == 201
+            path = f"/api/v1/incidents/{job.split('/')[0]}/photos/{kept['photo_id']}"
+            async with client(two, "dispatcher") as desk, desk.http.get(two.url + path, headers=desk.headers) as r:
+                assert (r.status, r.content_type) == (200, "image/jpeg")
+
+
+async def test_a_crews_picture_reaches_the_desk_and_the_journal_but_no_stranger(server: Server) -> None:
+    """Kept in the database, readable by the desk; another unit, a manager and nobody are refused."""
     job = await job_of(server)
     when = (datetime.now(UTC) - timedelta(seconds=30)).isoformat()
     async with client(server, "A1") as phone, client(server, "A2") as other, client(server, "dispatcher") as desk:
@@ -152,7 +196,6 @@ async def test_a_crews_picture_reaches_the_desk_and_the_journal_but_no_stranger(
     async with client(server, "manager") as manager, client(server) as nobody:
         assert (await manager.get(path))[0] == 403
         assert (await nobody.get(path))[0] == 401
-    assert [p.name for p in (tmp_path / "photos").rglob("*") if p.is_file()] == [f"{kept['photo_id']}.jpg"]
 
 
 # --- what a crew reports from the scene

@@ -18,11 +18,10 @@ from dispatch.journal import Batch, JournalGap, JournalUnavailable
 from dispatch.journal_pg import PostgresJournal
 from dispatch.migrate import apply_grants, migrate
 from dispatch.model import Actor
+from dispatch.photos import Photos, Picture
 from dispatch.projections import digests
 from siaga.backup import (
     BackupError,
-    bring_photos_back,
-    copy_photos,
     drill,
     list_backups,
     prune,
@@ -43,6 +42,7 @@ class City:
     def __init__(self, cluster: EmbeddedPostgres, pool: asyncpg.Pool) -> None:
         self.cluster = cluster
         self.dsn = cluster.dsn()
+        self.pool = pool
         self.journal = PostgresJournal(pool)
         self.seq = 0
 
@@ -103,9 +103,11 @@ async def restored_extent(cluster: EmbeddedPostgres) -> tuple[int, str, str]:
 async def test_a_restore_goes_to_the_last_archived_commit(city: City, shelf: Path) -> None:
     """Base backup, more lines, the database is lost: every line that was archived comes back, byte for byte."""
     await city.grow(5)
+    picture = Picture("a" * 20, b"a picture from the scene", 4, 3)
     with wal_archive(city.dsn, shelf):
         await asyncio.to_thread(take_backup, city.dsn, shelf)
         await city.grow(20)
+        assert await Photos(city.pool, "sby").keep("260301-0001", picture, 1)
         await archived(city)
         before = await restored_extent(city.cluster)
     city.cluster.stop(immediate=True)
@@ -119,6 +121,7 @@ async def test_a_restore_goes_to_the_last_archived_commit(city: City, shelf: Pat
         pool = await create_pool(cluster.dsn(), size=2)
         journal = PostgresJournal(pool)
         await journal.open("sby")
+        assert await Photos(pool, "sby").read("260301-0001", picture.photo_id) == picture.body
         event = ev.IncidentNoted("I-1", "after")
         await journal.append(Batch(entries=[ev.Entry("sby", 26, T0 + timedelta(days=1), Actor("a", "b"), event)]))
         pool.terminate()
@@ -276,20 +279,3 @@ async def test_a_replica_that_lagged_is_not_continued_as_if_nothing_were_missing
     finally:
         replica.delete()
         shutil.rmtree(shelf, ignore_errors=True)
-
-
-def test_pictures_are_backed_up_once_and_brought_back(tmp_path: Path) -> None:
-    """They are files beside the database: copied when new, kept when a node lost its disk, restored where they are missing."""
-    node, shelf = tmp_path / "var" / "photos", tmp_path / "shelf"
-    picture = node / "surabaya" / "260301-0001" / ("a" * 20 + ".jpg")
-    picture.parent.mkdir(parents=True)
-    picture.write_bytes(b"one")
-    (picture.parent / "half.part").write_bytes(b"not whole")
-    assert copy_photos(node, shelf) == 1
-    assert copy_photos(node, shelf) == 0
-    picture.unlink()
-    assert copy_photos(node, shelf) == 0
-    assert bring_photos_back(shelf, node) == 1
-    assert picture.read_bytes() == b"one"
-    assert picture.stat().st_mode & 0o777 == 0o600
-    assert bring_photos_back(shelf, node) == 0

@@ -1,0 +1,2 @@
+SELECT count(*) FROM photo
+WHERE region = $1 AND incident_id = $2 AND photo_id != $3;
