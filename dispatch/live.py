@@ -13,7 +13,7 @@ import hashlib
 import logging
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 import msgspec
@@ -42,7 +42,10 @@ PUBLIC_QUEUE_MAX = 4000
 CROWDED_AT = 500
 """Commands waiting, 2.5 s at 200 reports/s, from which on positions and dashboards are put off; long before any report is."""
 BATCH_MAX = 256
-"""Commands a commit may hold; keeps one batch well under a tenth of a second of deciding."""
+"""Commands a commit may hold."""
+DECIDING_S_MAX = 0.05
+"""Longest that one batch decides, beyond its first command: in a disaster a report costs a hundred times what it costs on
+a quiet night, and while the writer decides nobody else is served."""
 ANSWERS_MAX = 200_000
 """Idempotency answers in memory: a day at two a second."""
 ANSWERS_KEPT = timedelta(hours=24)
@@ -93,6 +96,11 @@ class Job(msgspec.Struct):
     body_hash: str = ""
 
 
+Waiting = tuple[bool, int, Job]
+"""A place in the queue: whether it is the public's, its number, the command. The room and the crews are few and go first; among
+equals first come, first served."""
+
+
 class Live:
     """One region being served by this process."""
 
@@ -115,7 +123,8 @@ class Live:
         self.zone_of = zone_of
         self.hub = Hub(region)
         self.engine: Engine | None = None
-        self._queue: asyncio.Queue[Job] = asyncio.Queue(QUEUE_MAX)
+        self._queue: asyncio.Queue[Waiting] = asyncio.PriorityQueue(QUEUE_MAX)
+        self._queued_count = 0
         self._answers: OrderedDict[tuple[str, str], Answer] = OrderedDict()
         self._in_flight: dict[tuple[str, str], Job] = {}
         self._snapshot_seq = 0
@@ -261,7 +270,8 @@ class Live:
         if key is not None:
             self._in_flight[scope, key] = job
         queue = self._queue
-        await queue.put(job)
+        self._queued_count += 1
+        await queue.put((public, self._queued_count, job))
         if queue is not self._queue:
             self._settle(job, NotLeading())  # the lead was lost while we waited for room
         # The caller may hang up; what it asked for still happens and its answer is kept under its key.
@@ -339,7 +349,7 @@ class Live:
 
     async def _once(self) -> None:
         queue = self._queue
-        jobs = await self._collect()
+        jobs = await self._first()
         try:
             await self._handle(jobs)
         finally:
@@ -348,15 +358,17 @@ class Live:
                 queue.task_done()
 
     async def _handle(self, jobs: list[Job]) -> None:
-        """One batch: decide, make durable, publish, acknowledge; in this order."""
+        """One batch: decide, make durable, publish, acknowledge; in this order. What else waits joins `jobs` until there are
+        BATCH_MAX or DECIDING_S_MAX is over.
+        """
         assert self.engine is not None
         at = self._now()
         entries: list[ev.Entry] = []
         answered: list[tuple[Job, bytes]] = []
         answers: list[Answer] = []
-        alone = len(jobs) == 1 and self._may_settle()
+        alone = len(jobs) == 1 and self._queue.empty() and self._may_settle()
         began = self._loop_s()
-        for job in jobs:
+        for job in self._until_enough(jobs):
             first = len(entries)
             try:
                 # Alone, a command is answered with what it led to; a crowd is matched to the units together, below.
@@ -396,6 +408,14 @@ class Live:
         for job, body in answered:
             self._settle(job, body)
 
+    def _until_enough(self, jobs: list[Job]) -> Iterator[Job]:
+        """The jobs, and what waits behind them, which is added to them: nobody is taken who is not dealt with."""
+        enough_s = self._loop_s() + DECIDING_S_MAX
+        yield from list(jobs)
+        while jobs and len(jobs) < BATCH_MAX and not self._queue.empty() and self._loop_s() < enough_s:
+            jobs.append(self._queue.get_nowait()[2])
+            yield jobs[-1]
+
     def _loop_s(self) -> float:
         return asyncio.get_running_loop().time()
 
@@ -430,8 +450,8 @@ class Live:
         log.warning("batches are durable again; deciding goes on")
         self.stuck = False
 
-    async def _collect(self) -> list[Job]:
-        """Jobs waiting now; waits for one, or for the engine's next deadline."""
+    async def _first(self) -> list[Job]:
+        """Whoever is first in the queue; waits for one, or until the engine's next deadline (then nobody)."""
         assert self.engine is not None
         jobs: list[Job] = []
         if self._queue.empty():
@@ -446,11 +466,11 @@ class Live:
                     wait_s = max(wait_s, self._settle_after_s - self._loop_s(), WAIT_S_MIN)
             try:
                 async with asyncio.timeout(wait_s):
-                    jobs.append(await self._queue.get())
+                    jobs.append((await self._queue.get())[2])
             except TimeoutError:
                 return jobs
-        while len(jobs) < BATCH_MAX and not self._queue.empty():
-            jobs.append(self._queue.get_nowait())
+        else:
+            jobs.append(self._queue.get_nowait()[2])
         metrics.queue_depth.set(self._queue.qsize())
         return jobs
 
@@ -525,9 +545,9 @@ class Live:
 
     def _abandon(self) -> None:
         """Whoever waits in the queue is told to ask again; who waits for room finds another queue."""
-        queue, self._queue = self._queue, asyncio.Queue(QUEUE_MAX)
+        queue, self._queue = self._queue, asyncio.PriorityQueue(QUEUE_MAX)
         while not queue.empty():
-            self._settle(queue.get_nowait(), NotLeading())
+            self._settle(queue.get_nowait()[2], NotLeading())
             queue.task_done()
 
     async def drain(self) -> None:

@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import ipaddress
 import socket
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from dispatch.api import routes as routes_module
 from dispatch.api.console import CLOSE_TOO_SLOW
 from dispatch.api.door import Door
 from dispatch.api.forward import FORWARDED, client_address, is_secure, stamped
+from dispatch.api.limits import LIMITS, Limit, Limiter
 from dispatch.clock import SystemClock
 from dispatch.journal import MemoryJournal
 from dispatch.live import NotLeading, Overloaded
@@ -222,6 +224,48 @@ async def test_positions_and_dashboards_wait_before_any_report_does(
         assert (await desk.get("/api/v1/sla/summary"))[0] == 429
         assert (await citizen.post("/api/v1/reports", public_report(), new_key()))[0] == 201
         assert (await desk.get("/api/v1/incidents"))[0] == 200
+
+
+async def test_a_call_taken_at_the_desk_passes_the_whole_flood_that_waits(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over real sockets: the flood is shed at its bound, and what the desk sends while it waits is decided next."""
+    assert server.services is not None
+    live = server.services.live
+    monkeypatch.setattr(live_module, "PUBLIC_QUEUE_MAX", 40)
+    monkeypatch.setattr(
+        live_module, "DECIDING_S_MAX", 0.0
+    )  # a commit for each: also across batches the desk goes first
+    server.services.limiter = Limiter({name: Limit(burst=1e9, every_s=1e-6) for name in LIMITS})
+    disk, append = asyncio.Event(), live.journal.append
+
+    async def held(batch: Any) -> None:
+        await disk.wait()
+        await append(batch)
+
+    monkeypatch.setattr(live.journal, "append", held)
+    already = len(live.hub.state.reports)
+    async with client(server) as citizen, client(server, "call_taker") as desk:
+        flood = [asyncio.create_task(citizen.post("/api/v1/reports", public_report(), new_key())) for _ in range(60)]
+        # All but the one on its way to the disk wait or have been told to come back.
+        await until(lambda: sum(task.done() for task in flood) + live._queue.qsize() == len(flood) - 1)
+        waiting = live._queue.qsize()
+        body = {"channel": "call", "kind": "medis", "place": {"lon": 112.7, "lat": -7.2}}
+        call = asyncio.create_task(desk.post("/api/v1/commands/submit_report", body, new_key()))
+        await until(lambda: live._queue.qsize() == waiting + 1)
+        disk.set()
+        status, answer = await call
+        assert status == 200
+        assert list(live.hub.state.reports).index(answer["report_id"]) == already + 1  # behind the one on the disk
+        answers = Counter(status for status, _ in await asyncio.gather(*flood))
+        assert answers == {201: waiting + 1, 429: len(flood) - 1 - waiting}
+        assert 0 < answers[429] <= len(flood) - 40
+
+
+async def until(happened: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30.0):
+        while not happened():  # noqa: ASYNC110 - no event says so
+            await asyncio.sleep(0.005)
 
 
 # --- whose address counts
