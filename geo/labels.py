@@ -206,6 +206,10 @@ class Weights:
     down_s: FloatArray
 
 
+KEPT = ("number", "up_first", "up_to", "parent", "depth", "slot_of_arc", "upward")
+"""The hierarchy's topology: what a cache file holds of it. Weights follow the live travel times and are never kept."""
+
+
 @dataclass(eq=False)
 class Hierarchy:
     """Topology of the contracted network, by elimination number, and the weights last asked for."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -147,6 +147,7 @@ class RoadGraph:
     notes: dict[str, float] = field(default_factory=dict)  # what the importer counted: dropped arcs, components ...
     cache_path: Path | None = None
     strung: Chains | None = None  # given by a cache file, else built
+    labelled: Mapping[str, Any] | None = None  # the same of the labels' hierarchy, see geo.labels.KEPT
 
     def __post_init__(self) -> None:
         self.lon0, self.lat0 = float(self.node_lon.min()), float(self.node_lat.min())
@@ -434,7 +435,10 @@ class RoadGraph:
         if self._hierarchy is None:
             from geo.labels import Hierarchy
 
-            self._hierarchy = Hierarchy.build(self, self.paths.elimination_number())
+            if self.labelled is not None:
+                self._hierarchy = Hierarchy(self, **self.labelled)
+            else:
+                self._hierarchy = Hierarchy.build(self, self.paths.elimination_number())
         return self._hierarchy
 
     def drop_paths(self) -> None:

@@ -34,7 +34,10 @@ def test_a_loaded_graph_equals_the_saved_one(cached: Path) -> None:
     for graph in (fresh, loaded):
         fleet = graph.fleet()
         fleet.place("A", LON0, LAT0)
-        answers.append((fleet.nearest(LON0 + 0.004, LAT0 + 0.004), graph.route(LON0, LAT0, LON0 + 0.004, LAT0 + 0.004)))
+        nodes = np.arange(graph.n_nodes)
+        table = graph.node_matrix_s(nodes, nodes).tobytes()
+        nearest = fleet.nearest(LON0 + 0.004, LAT0 + 0.004)
+        answers.append((nearest, graph.route(LON0, LAT0, LON0 + 0.004, LAT0 + 0.004), table))
     assert answers[0] == answers[1]
 
 
@@ -53,6 +56,19 @@ def test_shapes_and_missing_shapes_both_survive(tmp_path: Path) -> None:
     assert loaded.node_ref.tolist() == [7, 9]
 
 
+def test_a_file_of_the_earlier_format_is_still_read(cached: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no labels' hierarchy: that is built at the start, and the times are the same."""
+    now = RoadGraph.load(cached)
+    monkeypatch.setattr(roadcache, "FORMAT", 2)
+    monkeypatch.setattr(roadcache, "KEPT", ())
+    now.save(cached)
+    monkeypatch.undo()
+    before = RoadGraph.load(cached)
+    assert (now.labelled is None, before.labelled) == (False, None)
+    nodes = np.arange(now.n_nodes)
+    assert np.array_equal(before.node_matrix_s(nodes, nodes), now.node_matrix_s(nodes, nodes))
+
+
 def test_live_times_of_a_mapped_graph_can_change_without_touching_the_file(cached: Path) -> None:
     """Closing a road in one process leaves the file, and the next start, as they were."""
     before = cached.read_bytes()
@@ -69,7 +85,7 @@ def test_live_times_of_a_mapped_graph_can_change_without_touching_the_file(cache
         (lambda raw: raw[: len(raw) // 2], "bad_cache"),
         (lambda raw: raw + b"more", "bad_cache"),
         (lambda raw: raw[:-1] + bytes([raw[-1] ^ 1]) if raw[-1] else raw[:-300] + b"\x55" * 300, "bad_cache"),
-        (lambda raw: raw.replace(b'"format":2', b'"format":1', 1), "old_cache"),
+        (lambda raw: raw.replace(b'"format":3', b'"format":1', 1), "old_cache"),
         (lambda raw: raw[:20] + b"\xff" * 8 + raw[28:], "bad_cache"),
     ],
 )
