@@ -61,6 +61,24 @@ def read_source(source: Path, region: str, progress: Progress) -> RoadGraph:
     return load_osm(source, region, show)
 
 
+NOTE_WORDS = {
+    "lines": "garis jalan dibaca / road lines read",
+    "points_missing": "titik di luar potongan peta / points beyond the extract",
+    "components_dropped": "bagian terputus dibuang / cut-off parts left out",
+    "nodes_dropped": "simpul dibuang / nodes left out",
+    "dropped_nodes": "simpul dibuang / nodes left out",
+    "km_dropped": "km dibuang / km left out",
+    "edges_inferred": "ruas dugaan / inferred edges",
+    "turns_honoured": "larangan belok dipatuhi / turn restrictions obeyed",
+    "turns_not_placed": "larangan belok tanpa tempat jelas, TIDAK dipatuhi / turn restrictions that fit nowhere, NOT obeyed",
+    "turns_lifted": "larangan belok dicabut karena memutus jalan / turn restrictions lifted, they cut streets off",
+    "crossings_split": "simpang dengan larangan belok / crossings with forbidden turns",
+    "turns_by_time": "larangan belok menurut jam, TIDAK dipatuhi / turn restrictions by time of day, NOT obeyed",
+    "turns_not_read": "larangan belok tak terbaca, TIDAK dipatuhi / unreadable turn restrictions, NOT obeyed",
+}
+"""What an importer counted, said by `siaga roads info`: above all what the network does not know."""
+
+
 @app.command("import")
 def import_roads(
     source: Annotated[Path, typer.Argument(help="Berkas .osm.pbf/.osm, folder model kota, atau *edges.csv.gz")],
@@ -193,4 +211,4 @@ def print_info(graph: RoadGraph, path: Path) -> None:
     if graph.approximate:
         typer.echo("PERKIRAAN: sebagian jalan bukan data nyata. / APPROXIMATE: some roads are not real data.")
     for note, value in graph.notes.items():
-        typer.echo(f"  {note}: {value:,.0f}")
+        typer.echo(f"  {NOTE_WORDS.get(note, note)}: {value:,.0f}")

@@ -85,6 +85,7 @@ def load_osm(file: str | Path, region: str = "", progress: Progress = _silent) -
         lines, ways.names.names, turns=ways.turns(), region=region or file.name.partition(".")[0], source=file.name,
         licence="ODbL 1.0, (c) OpenStreetMap contributors",
     )  # fmt: skip
+    graph.notes["turns_by_time"] = float(ways.turns_by_time)
     graph.notes["turns_not_read"] = float(ways.turns_not_read)
     return graph
 
@@ -102,8 +103,9 @@ class _Ways:
         self.limit_kmh = array("d")
         self.names = NameTable()
         self.way_id = array("q")
-        self.restrictions: list[tuple[list[int], int, list[int], str]] = []
-        """Ways in, point, ways out, kind."""
+        self.restrictions: list[tuple[list[int], list[tuple[str, int]], list[int], str]] = []
+        """Ways in, a point or ways between, ways out, kind."""
+        self.turns_by_time = 0
         self.turns_not_read = 0
 
     def restrict(self, relation: osmium.osm.Relation) -> None:
@@ -118,24 +120,33 @@ class _Ways:
         for m in relation.members:
             members.setdefault(m.role, []).append((m.type, m.ref))
         into, via, out = (members.get(role, []) for role in ("from", "via", "to"))
-        timed = any(tags.get(t) for t in ("restriction:conditional", "day_on", "hour_on"))
-        plain = len(via) == 1 and via[0][0] == "n" and {t for t, _ in into + out} == {"w"}
+        if any(tags.get(t) for t in ("restriction:conditional", "day_on", "hour_on")):
+            self.turns_by_time += 1
+            return
+        between = {t for t, _ in via}
+        plain = (between == {"w"} or (between == {"n"} and len(via) == 1)) and {t for t, _ in into + out} == {"w"}
         several = kind.startswith("only_") and (len(into) != 1 or len(out) != 1)
-        if timed or not plain or several or not kind.startswith(("no_", "only_")):
+        if not plain or several or not kind.startswith(("no_", "only_")):
             self.turns_not_read += 1
             return
-        self.restrictions.append(([r for _, r in into], via[0][1], [r for _, r in out], kind))
+        self.restrictions.append(([r for _, r in into], via, [r for _, r in out], kind))
 
     def turns(self) -> list[Turn]:
         """The restrictions among the ways that were kept."""
         line_of = {way: line for line, way in enumerate(self.way_id)}
-        return [
-            Turn(line_of[a], via, line_of[b], kind.startswith("only_"), kind == "no_u_turn")
-            for into, via, out, kind in self.restrictions
-            for a in into
-            for b in out
-            if a in line_of and b in line_of
-        ]
+        turns = []
+        for into, via, out, kind in self.restrictions:
+            ways = [ref for member, ref in via if member == "w"]
+            if all(way in line_of for way in ways):
+                point = None if ways else via[0][1]
+                over = tuple(line_of[way] for way in ways)
+                turns += [
+                    Turn(line_of[a], point, line_of[b], kind.startswith("only_"), kind == "no_u_turn", over)
+                    for a in into
+                    for b in out
+                    if a in line_of and b in line_of
+                ]
+        return turns
 
 
 def _read_ways(file: Path, progress: Progress) -> _Ways:

@@ -158,7 +158,7 @@ def graph_from_lines(
 
 def _nodes_of(turns: Sequence[Turn], node_ref: IntColumn) -> dict[int, int]:
     """Node of each restricted point that is one."""
-    wanted = np.unique(np.array([turn.via_ref for turn in turns], np.int64))
+    wanted = np.unique(np.array([turn.via_ref for turn in turns if turn.via_ref is not None], np.int64))
     order = np.argsort(node_ref, kind="stable")
     at = np.minimum(np.searchsorted(node_ref, wanted, sorter=order), len(order) - 1)
     found = node_ref[order[at]] == wanted

@@ -25,6 +25,8 @@ def test_import_then_info_tell_what_is_there(tmp_path: Path, monkeypatch: pytest
     assert info.exit_code == 0
     assert f"{graph.n_nodes:,}" in info.output
     assert "ODbL" in info.output
+    assert "turn restrictions obeyed: 36" in info.output
+    assert "by time of day, NOT obeyed: 1" in info.output
 
 
 def test_check_names_the_places_that_the_roads_do_not_serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
