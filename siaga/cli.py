@@ -53,8 +53,6 @@ Port = Annotated[int, typer.Option(min=0, max=65535)]
 
 DATABASE_AWAY = 75
 """Exit status of a node that found no database at its start: EX_TEMPFAIL of sysexits(3), try again."""
-DATABASE_AWAY = 75
-"""Exit status of a node that found no database when it started: EX_TEMPFAIL of sysexits(3), try again."""
 DEFAULT_PACK = Path(__file__).resolve().parents[1] / "regions" / "surabaya"
 
 
