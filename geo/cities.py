@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import math
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -113,7 +114,7 @@ def _read_table(file: Path) -> tuple[list[str], list[list[str]]]:
             return next(rows, []), list(rows)
     except FileNotFoundError:
         raise Rejected("missing_file", f"{file} does not exist") from None
-    except (gzip.BadGzipFile, EOFError, UnicodeDecodeError) as error:
+    except (gzip.BadGzipFile, EOFError, UnicodeDecodeError, csv.Error) as error:
         raise Rejected("bad_csv", f"{file} is damaged: {error}") from None
 
 
@@ -130,7 +131,12 @@ def load_edge_csv(nodes: str | Path, edges: str | Path, region: str = "") -> Roa
     """
     nodes, edges = Path(nodes), Path(edges)
     key = "node_id" if "node_id" in read_header(nodes) else "osm_node_id"
-    position = {int(r): (float(lon), float(lat)) for r, lon, lat in read_rows(nodes, (key, "lon", "lat"))}
+    try:
+        position = {int(r): (float(lon), float(lat)) for r, lon, lat in read_rows(nodes, (key, "lon", "lat"))}
+    except ValueError as error:
+        raise Rejected("bad_csv", f"{nodes}: {error}") from None
+    if not all(math.isfinite(lon) and math.isfinite(lat) for lon, lat in position.values()):
+        raise Rejected("bad_csv", f"{nodes} holds a position that is no number")
     has_quality = "quality" in read_header(edges)
     columns = EDGE_COLUMNS + (("quality",) if has_quality else ("maxspeed",))
     rows = read_rows(edges, columns)
@@ -149,11 +155,13 @@ def load_edge_csv(nodes: str | Path, edges: str | Path, region: str = "") -> Roa
     for i, (edge_id, u, v, length_m, highway, oneway, street, extra) in enumerate(rows):
         try:
             a, b = int(u), int(v)
-            ends = index[a], index[b]
+            ends, inner_id, stated_m = (index[a], index[b]), int(edge_id), float(length_m)
         except KeyError as missing:
             raise Rejected("bad_csv", f"{edges} row {i + 2} names node {missing} that {nodes} does not have") from None
+        except ValueError as error:
+            raise Rejected("bad_csv", f"{edges} row {i + 2}: {error}") from None
         # Interior points are met by no other edge: places of their own.
-        inner = shapes.get((int(edge_id), a, b), ())
+        inner = shapes.get((inner_id, a, b), ())
         place += [ends[0], *range(len(ref), len(ref) + len(inner)), ends[1]]
         ref += [-(len(ref) + j + 1) for j in range(len(inner))]
         lonlat += inner
@@ -163,7 +171,7 @@ def load_edge_csv(nodes: str | Path, edges: str | Path, region: str = "") -> Roa
         forward.append(True)
         backward.append(oneway != "yes")
         limit.append(parse_kmh(extra) if not has_quality else np.nan)
-        length.append(float(length_m))
+        length.append(stated_m)
         inferred += has_quality and extra != "osm"
     xy = np.array(lonlat)
     lines = Lines(

@@ -103,7 +103,7 @@ def read_learned(file: Path) -> KeptSpeeds | None:
         return msgspec.json.decode(file.read_bytes(), type=KeptSpeeds)
     except FileNotFoundError:
         return None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Rejected(
             "bad_learned_speeds", f"{file} cannot be read: {error}; it is written anew by the server"
         ) from None

@@ -138,8 +138,8 @@ def read_gazetteer(file: Path, tick: Callable[[int], None] = lambda _: None) -> 
                     places.append(place)
                 if i % 1000 == 0:
                     tick(i)
-        except UnicodeDecodeError:
-            raise Rejected("bad_csv", f"{file} is not UTF-8 text") from None
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise Rejected("bad_csv", f"{file} cannot be read as CSV in UTF-8: {error}") from None
     if not places:
         raise Rejected("bad_csv", f"{file} holds no row with a name and a position in degrees")
     return places
@@ -191,7 +191,7 @@ def load_places(file: Path) -> list[Place]:
         held = msgspec.msgpack.decode(file.read_bytes(), type=PlaceFile)
     except FileNotFoundError:
         raise Rejected("missing_file", f"{file} does not exist") from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Rejected("stale_places", f"{file} is damaged ({error}): import it again") from None
     if held.format != FORMAT:
         raise Rejected("stale_places", f"{file} has format {held.format}, this version reads {FORMAT}: import it again")

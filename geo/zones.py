@@ -200,7 +200,7 @@ def read_polygons(file: Path) -> list[tuple[dict[str, Any], shapely.Geometry]]:
         features = msgspec.json.decode(file.read_bytes())["features"]
     except FileNotFoundError:
         raise Rejected("missing_file", f"{file} does not exist") from None
-    except (msgspec.DecodeError, KeyError, TypeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise Rejected("bad_zones", f"{file} is not a GeoJSON FeatureCollection: {error}") from None
     out = []
     for i, feature in enumerate(features):
