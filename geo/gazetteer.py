@@ -30,7 +30,7 @@ from geo.places import (
 from geo.places_codes import Position, read_position
 from geo.places_index import NameIndex
 from geo.places_query import QUERY_MAX, Query, parse
-from geo.places_streets import MEET_M, Streets
+from geo.places_streets import CROSS_MAX_M, MEET_M, Streets
 from geo.places_tables import FloatArray, Kecamatan
 from geo.places_text import tokens, weight
 from geo.roads import RoadGraph
@@ -38,6 +38,7 @@ from geo.router import M_PER_DEG, require_lonlat, straight_line_m
 from geo.zones import Zones
 
 LIMIT_MAX = 50
+CONFIDENCE_MAX = 0.99  # words alone make nothing certain
 NEAR_SCALE_M = 2_500.0  # a screen of map: what the operator looks at counts more
 NEAR_LEAN = 0.08  # at most as much as one wrong letter
 SAME_SPOT_M = 500.0  # answers nearer than this are one answer said twice
@@ -49,6 +50,10 @@ VILLAGE_RADIUS_M, RW_RADIUS_M = (
 )  # Surabaya's 153 villages average 2.2 km2; its RW 0.24 km2 (typed point only)
 # What nobody would say to tell where something is: the services' own small posts, and level crossings.
 UNKNOWN_TO_PASSERS_BY = STREET_KINDS | ZONE_KINDS | {"pos_pantau", "pos_kota", "agency", "utility", "crossing"}
+# What is said of equal fits: a caller who means a street or a village says so more often than one who means a landmark, and a
+# name of its own is meant before another's by-name ("Tugu Pahlawan" is the monument, not the street beside it).
+BEHIND_LANDMARK, BY_NAME = 0.012, 0.006
+HERE_KINDS = frozenset({"crossing", "junction"})
 REVERSE_STREET_M, REVERSE_PLACE_M = 250.0, 450.0
 
 
@@ -141,6 +146,8 @@ class Gazetteer:
         if q.km is not None:
             matches += self._kilometres(q, near)
         matches += self._names(q, near)
+        if len(q.phrase) >= 2 and max((m.confidence for m in matches), default=0.0) < 0.8:
+            matches += self._in_area(q, near)
         if q.rt is not None or q.rw is not None:
             matches = self._neighbourhoods(q, near, matches)
         elif not q.phrase and (q.village or q.district):
@@ -196,8 +203,10 @@ class Gazetteer:
             place = self.places[f.place]
             confidence = f.fit * (1.0 if not rivals or context else 1.0 / (1.0 + 0.12 * rivals))
             why, why_en = self._said(f, q)
-            if q.street_hint and place.kind not in STREET_KINDS:
+            if (q.street_hint or house is not None) and place.kind not in STREET_KINDS:
                 confidence *= 0.93
+            if q.wants_crossing and place.kind not in HERE_KINDS:
+                confidence *= 0.85
             if q.toll != (place.kind == "toll") and place.kind in STREET_KINDS:
                 confidence *= 0.9
             if context:
@@ -221,7 +230,12 @@ class Gazetteer:
             if house is not None:
                 why += f", nomor {house} belum dipetakan"
                 why_en += f", number {house} is not mapped"
-            matches.append(self._match(place, confidence + 0.02 * place.importance, why, why_en))
+            confidence = min(confidence + 0.02 * place.importance, CONFIDENCE_MAX)
+            if place.kind in STREET_KINDS | ZONE_KINDS and not q.street_hint:
+                confidence -= BEHIND_LANDMARK
+            if f.said != place.name:
+                confidence -= BY_NAME
+            matches.append(self._match(place, confidence, why, why_en))
         if beside and (not matches or max(m.confidence for m in matches) < 0.8):
             for b in beside:  # the landmark is unknown, the street is not
                 place = self.places[b.place]
@@ -255,6 +269,16 @@ class Gazetteer:
                     if f.fit > 0.85:
                         found.add(self.places[f.place].name)
         return found
+
+    def _in_area(self, q: Query, near: tuple[float, float] | None) -> list[Match]:
+        """ "ITS Sukolilo": the last words are the village or district the place lies in, said without the word for it."""
+        matches: list[Match] = []
+        for length in (1, 2):
+            head, area = q.phrase[:-length], q.phrase[-length:]
+            if head and any(f.fit > 0.97 for f in self._lookup(area, False, None, 2, self._only_villages)):
+                said = replace(q, phrase=head, parts=(*q.parts, area), begun=False)
+                matches += [m for m in self._names(said, near) if m.why.endswith("wilayah cocok")]
+        return matches
 
     def _villages(self, said: tuple[str, ...], q: Query, near: tuple[float, float] | None) -> list[Match]:
         context = self._context(replace(q, village=(), parts=())) if q.village and q.district else set()
@@ -308,8 +332,11 @@ class Gazetteer:
     def _meet(self, left: tuple[str, ...], right: tuple[str, ...], likely: float) -> list[Match]:
         if self.streets is None:
             return []
-        a_found = [f for f in self._lookup(left, False, None, 6, self._only_streets) if f.fit > 0.6]
-        b_found = [f for f in self._lookup(right, False, None, 6, self._only_streets) if f.fit > 0.6]
+        tried = (
+            10 if likely == 1.0 else 6
+        )  # each pair is measured on the map: while two names are only guessed at, fewer
+        a_found = [f for f in self._lookup(left, False, None, tried, self._only_streets) if f.fit > 0.6]
+        b_found = [f for f in self._lookup(right, False, None, tried, self._only_streets) if f.fit > 0.6]
         out = []
         for a in a_found:
             for b in b_found:
@@ -320,7 +347,10 @@ class Gazetteer:
                 if cross is None:
                     continue
                 meets = cross.gap_m <= MEET_M
-                confidence = likely * a.fit * b.fit * (1.0 if meets else 0.8 - 0.3 * cross.gap_m / 400.0)
+                # Two names said in full outweigh a gap of the map; a crossing of names said in part is doubtful twice.
+                confidence = (
+                    likely * (a.fit * b.fit) ** 1.5 * (1.0 if meets else 0.95 - 0.15 * cross.gap_m / CROSS_MAX_M)
+                )
                 name_a, name_b = self.places[a.place].name, self.places[b.place].name
                 why = "kedua jalan bertemu" if meets else f"kedua jalan berjarak {cross.gap_m:.0f} m"
                 why_en = "the streets meet" if meets else f"the streets come within {cross.gap_m:.0f} m"
@@ -415,7 +445,7 @@ class Gazetteer:
             radius_m = {"kelurahan": VILLAGE_RADIUS_M, "kecamatan": 1_800.0, "street": 400.0, "toll": 2_000.0}.get(
                 place.kind, 80.0
             )
-        confidence = round(min(max(confidence, 0.0), 0.99), 3)
+        confidence = round(min(max(confidence, 0.0), CONFIDENCE_MAX), 3)
         return Match(place.name, place.kind, place.lon, place.lat, confidence, why, why_en, village, district, radius_m)
 
     def _apart_m(self, a: int, b: int) -> float:

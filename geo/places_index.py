@@ -74,7 +74,8 @@ class NameIndex:
         """
         if not query or not self.names:
             return []
-        candidates = self._candidates(query, begun, only)
+        # Whoever asks for a few is guessing at parts of what was said, many times over, and needs the plain matches only.
+        candidates = self._candidates(query, begun, only, min(CANDIDATES, 2 * limit))
         seen: dict[tuple[str, str], float] = {}
         joined = "".join(query)
         worth_of = [weight(w) for w in query]
@@ -83,7 +84,7 @@ class NameIndex:
         hits.sort(key=lambda h: (-h.score, -self._lean[h.key], h.key))
         return hits[:limit]
 
-    def _candidates(self, query: tuple[str, ...], begun: bool, only: FloatArray | None) -> IntArray:
+    def _candidates(self, query: tuple[str, ...], begun: bool, only: FloatArray | None, most: int) -> IntArray:
         text = " ".join(query)
         if len(text) <= 2:
             return self._beginnings.find(text, only)
@@ -104,9 +105,9 @@ class NameIndex:
         if only is not None:
             shared = shared * only
         found: IntArray = np.flatnonzero(shared > SHARE_MIN * shared.max())
-        if len(found) > CANDIDATES:
+        if len(found) > most:
             score = shared[found] + self._lean[found]
-            found = found[np.argpartition(score, -CANDIDATES)[-CANDIDATES:]]
+            found = found[np.argpartition(score, -most)[-most:]]
         return found
 
     def _rate(

@@ -35,7 +35,7 @@ WORDS: dict[str, str] = {
 # Two written words -> one form.
 PHRASES: dict[tuple[str, str], str] = {
     ("rumah", "sakit"): "rs", ("mayor", "jenderal"): "mayjen", ("letnan", "jenderal"): "letjen",
-    ("brigadir", "jenderal"): "brigjen", ("fly", "over"): "layang", ("pom", "bensin"): "spbu", ("gg", "buntu"): "gang buntu",
+    ("brigadir", "jenderal"): "brigjen", ("fly", "over"): "layang", ("pom", "bensin"): "spbu", ("exit", "tol"): "gerbang tol", ("pintu", "tol"): "gerbang tol", ("gg", "buntu"): "gang buntu",
     ("a", "yani"): "ahmad yani", ("hr", "mohammad"): "hr muhammad", ("hr", "muhamad"): "hr muhammad",
     ("w", "r"): "wr", ("r", "a"): "ra", ("k", "h"): "kh", ("h", "r"): "hr", ("m", "e"): "me",
 }  # fmt: skip
