@@ -361,6 +361,13 @@ class OrderMove(Command, frozen=True, tag="order_move"):
     reason: Annotated[str, msgspec.Meta(max_length=300)] = ""
 
 
+class DeclineMove(Command, frozen=True, tag="decline_move"):
+    """Keep a unit where it is instead of the suggested move-up to `post`."""
+
+    unit_id: Id
+    post: Id
+
+
 class RestrictRoad(Command, frozen=True, tag="restrict_road"):
     """A road is closed or slow: flood, market street, railway gate, fallen tree. Every search obeys at once."""
 
@@ -441,6 +448,7 @@ AnyCommand = (
     | ReturnToService
     | PlaceUnit
     | OrderMove
+    | DeclineMove
     | RestrictRoad
     | LiftRestriction
     | LearnSpeeds

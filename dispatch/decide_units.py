@@ -21,6 +21,7 @@ from dispatch.model import (
     Assignment,
     AssignmentState,
     IncidentState,
+    MoveUp,
     Rejected,
     Unit,
     UnitState,
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 RECEIPTS_MAX = 8
 """Two steps of the two devices a unit may have, twice over: keys may be exchanged while a job runs."""
+MOVE_DECLINED_FOR = timedelta(minutes=15)
+"""A dispatcher who has said no is not asked the same again at once; by then units stand elsewhere."""
 ALL_CLEAR = "semua unit selesai"
 BROKE_DOWN_LOADED = "kendaraan rusak saat membawa pasien"
 
@@ -375,7 +378,29 @@ def order_move(engine: Engine, c: co.OrderMove, at: datetime, actor: Actor) -> l
         raise Rejected("unit_not_free", "unit_id", state=str(unit.state))
     if unit.post == c.post:
         return []
+    waits = unit.move_up
+    if waits is not None and not waits.declined and waits.post == c.post:
+        return [_ordered(unit.unit_id, waits, c.reason)]
     return [ev.MoveOrdered(unit_id=unit.unit_id, post=c.post, reason=c.reason)]
+
+
+def _ordered(unit_id: str, move: MoveUp, reason: str) -> ev.MoveOrdered:
+    return ev.MoveOrdered(unit_id=unit_id, post=move.post, gain=move.gain, reason=reason, standing=move.standing)
+
+
+def move_due(engine: Engine, unit_id: str) -> list[ev.AnyEvent]:
+    """Nobody said no to a suggested move: it goes out."""
+    waits = engine.state.units[unit_id].move_up
+    assert waits is not None
+    return [_ordered(unit_id, waits, engine.policy.name)]
+
+
+def decline_move(engine: Engine, c: co.DeclineMove, at: datetime, actor: Actor) -> list[ev.AnyEvent]:
+    unit = find_unit(engine, c.unit_id, actor)
+    waits = unit.move_up
+    if waits is None or waits.declined or waits.post != c.post:
+        raise Rejected("no_such_suggestion", "unit_id")
+    return [ev.MoveDeclined(unit_id=unit.unit_id, post=c.post, until=at + MOVE_DECLINED_FOR)]
 
 
 HANDLERS = {
@@ -399,4 +424,5 @@ HANDLERS = {
     co.ReturnToService: return_to_service,
     co.PlaceUnit: place_unit,
     co.OrderMove: order_move,
+    co.DeclineMove: decline_move,
 }

@@ -250,6 +250,8 @@ class Engine:
                 events = alarms.late(self, subject)
             elif what == "unheeded":
                 events = alarms.unheeded(self, subject, at)
+            elif what == "move":
+                events = decide_units.move_due(self, subject)
             elif what == "lift":
                 events = [ev.RestrictionLifted(restriction_id=subject)]
             elif what == "retry":
@@ -322,6 +324,9 @@ class Engine:
         if what == "check":
             a = state.assignments.get(subject)
             return a is not None and a.check_due_at == when and a.silent_at is None
+        if what == "move":
+            waits = state.units[subject].move_up
+            return waits is not None and not waits.declined and waits.due_at == when
         if what == "lift":
             restriction = state.restrictions.get(subject)
             return restriction is not None and restriction.until == when
@@ -389,6 +394,8 @@ class Engine:
                 self._watch(state.incidents[event.incident_id], entry.at)
             case ev.DutyStarted() | ev.UnitPlaced():
                 self._place(state.units[event.unit_id], entry.at)
+            case ev.MoveSuggested():
+                heapq.heappush(self._due, (event.due_at, "move", event.unit_id))
             case ev.RoadRestricted():
                 self.conditions.put(state.restrictions[event.restriction_id])
                 if event.until is not None:
@@ -524,6 +531,8 @@ class Engine:
         for unit in state.units.values():
             if unit.state is not UnitState.OFF_DUTY:
                 self._place(unit, at)
+            if unit.move_up is not None and not unit.move_up.declined:
+                heapq.heappush(self._due, (unit.move_up.due_at, "move", unit.unit_id))
         for a in state.assignments.values():
             if a.ack_due_at is not None and a.state in COMING_STATES:
                 heapq.heappush(self._due, (a.ack_due_at, "ack", a.assignment_id))

@@ -495,6 +495,25 @@ class MoveOrdered(Event, frozen=True, tag="move_ordered"):
     """The crew stood at a post and must set out; False: it was rolling already and only goes somewhere else."""
 
 
+class MoveSuggested(Event, frozen=True, tag="move_suggested"):
+    """The policy would order this move; it goes out at `due_at` unless a dispatcher accepts it before or declines it."""
+
+    unit_id: str
+    post: str
+    due_at: datetime
+    gain: float | None = None
+    reason: str = ""
+    standing: bool = True
+
+
+class MoveDeclined(Event, frozen=True, tag="move_declined"):
+    """A dispatcher keeps the unit where it is; the same move is not suggested again before `until`."""
+
+    unit_id: str
+    post: str
+    until: datetime
+
+
 class RoadRestricted(Event, frozen=True, tag="road_restricted"):
     """`factor` None: closed. `arcs` tells how many stretches of the road network it touched then."""
 
@@ -588,6 +607,8 @@ AnyEvent = (
     | UnitReturned
     | UnitPlaced
     | MoveOrdered
+    | MoveSuggested
+    | MoveDeclined
     | RoadRestricted
     | RestrictionLifted
     | SpeedsLearned

@@ -315,6 +315,8 @@ class State:
                 self.freed_at = at
             else:
                 self.free_ids.discard(unit.unit_id)
+                if unit.move_up is not None and not unit.move_up.declined:
+                    unit.move_up = None  # it was for a free unit
             unit.state = state
             unit.since = at
         if state is UnitState.AVAILABLE:

@@ -18,6 +18,7 @@ from dispatch.model import (
     Channel,
     Incident,
     IncidentState,
+    MoveUp,
     Position,
     Report,
     ReportState,
@@ -503,6 +504,7 @@ def _duty_started(s: State, e: ev.DutyStarted, entry: ev.Entry) -> None:
     unit.faults = list(e.faults or [])
     unit.duty_since = entry.at
     unit.moves_today = 0
+    unit.move_up = None
     unit.post = unit.home_post
     if e.place is not None:
         unit.position = Position(lon=e.place.lon, lat=e.place.lat, fixed_at=entry.at, received_at=entry.at)
@@ -542,8 +544,17 @@ def _move_ordered(s: State, e: ev.MoveOrdered, entry: ev.Entry) -> None:
     unit = s._unit(e.unit_id)
     unit.post = e.post
     unit.moving_up_since = entry.at
+    unit.move_up = None
     if e.standing:
         unit.moves_today += 1
+
+
+def _move_suggested(s: State, e: ev.MoveSuggested, entry: ev.Entry) -> None:
+    s._unit(e.unit_id).move_up = MoveUp(post=e.post, due_at=e.due_at, gain=e.gain, standing=e.standing)
+
+
+def _move_declined(s: State, e: ev.MoveDeclined, entry: ev.Entry) -> None:
+    s._unit(e.unit_id).move_up = MoveUp(post=e.post, due_at=e.until, declined=True)
 
 
 def _road_restricted(s: State, e: ev.RoadRestricted, entry: ev.Entry) -> None:
@@ -653,6 +664,8 @@ APPLY: dict[type[ev.Event], Callable[[State, Any, ev.Entry], None]] = {
     ev.UnitReturned: _unit_returned,
     ev.UnitPlaced: _unit_placed,
     ev.MoveOrdered: _move_ordered,
+    ev.MoveSuggested: _move_suggested,
+    ev.MoveDeclined: _move_declined,
     ev.RoadRestricted: _road_restricted,
     ev.RestrictionLifted: _restriction_lifted,
     ev.SpeedsLearned: _speeds_learned,

@@ -19,7 +19,7 @@ from dispatch.statements import SQL
 
 TRACK_FIXES_MAX = 20_000
 """Twenty units for an hour and a half at one kept fix in five seconds."""
-UNTOLD = frozenset({"unit_recommended", "job_receipted", "report_located", "lead_taken"})
+UNTOLD = frozenset({"unit_recommended", "job_receipted", "report_located", "lead_taken", "move_suggested"})
 """Kinds a log book leaves out: the machine's workings, not what anybody did."""
 TOLD = tuple(sorted(set(KINDS) - UNTOLD))
 

@@ -228,6 +228,18 @@ class Incident(msgspec.Struct):
     """Counts changes; commands may carry the version they saw (compare-and-set)."""
 
 
+class MoveUp(msgspec.Struct, frozen=True):
+    """Where a free unit should stand instead, as the policy sees it: goes out by itself unless somebody says no."""
+
+    post: str
+    due_at: datetime
+    """When it is ordered; once declined, when it may be suggested again."""
+    gain: float | None = None
+    """Expected share of demand newly reachable in time, 0..1."""
+    standing: bool = True
+    declined: bool = False
+
+
 class Unit(msgspec.Struct):
     """A vehicle or team that can be sent."""
 
@@ -242,6 +254,8 @@ class Unit(msgspec.Struct):
     post: str | None = None
     """Where it stands or is heading while available."""
     moving_up_since: datetime | None = None
+    move_up: MoveUp | None = None
+    """A move that waits for a dispatcher, or was declined a while ago."""
     assignment_id: str | None = None
     crew: list[str] = []
     since: datetime | None = None

@@ -185,7 +185,10 @@ def _limits(files: Files, written: Mapping[str, Any]) -> Limits:
             continue
         if values[name] is not None:
             _check_range(files, column, values[name], 0.0, LIMIT_MAX)
-    return Limits(**values)
+    limits = Limits(**values)
+    if limits.move_up_wait_s > 0:
+        _check_range(files, "limits.move_up_wait_s", limits.move_up_wait_s, 0.0, limits.relocate_every_s)
+    return limits
 
 
 def _check_range(files: Files, column: str, value: float, low: float, high: float) -> None:

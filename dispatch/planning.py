@@ -7,7 +7,7 @@ decides nothing but bookkeeping: who leaves which job, what is still missing and
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -432,17 +432,24 @@ def _recommendation(
 
 
 def relocate_round(engine: Engine, at: datetime) -> list[ev.AnyEvent]:
-    """One round of the policy's `relocate`; crews over their limit are left alone."""
+    """One round of the policy's `relocate`; crews over their limit are left alone, and so is who was kept by a dispatcher. Where the
+    region gives the room time to say no, a move is only suggested now.
+    """
     view = EngineView(engine, at)
     view.stirred_agencies, engine.state.stirred_agencies = frozenset(engine.state.stirred_agencies), {}
-    return [
-        ev.MoveOrdered(
-            unit_id=move.unit_id,
-            post=move.post,
-            gain=round(move.gain, 5),
-            reason=engine.policy.name,
-            standing=not view.away(engine.state.units[move.unit_id]),
-        )
-        for move in engine.policy.relocate(view)
-        if view.moves_left(move.unit_id) > 0 and engine.state.units[move.unit_id].post != move.post
-    ]
+    wait_s = engine.region.limits.move_up_wait_s
+    events: list[ev.AnyEvent] = []
+    for move in engine.policy.relocate(view):
+        unit = engine.state.units[move.unit_id]
+        asked = unit.move_up
+        again = asked is not None and asked.post == move.post and at < asked.due_at
+        if view.moves_left(unit.unit_id) <= 0 or unit.post == move.post or again:
+            continue
+        gain, standing = round(move.gain, 5), not view.away(unit)
+        if wait_s > 0:
+            due_at = at + timedelta(seconds=wait_s)
+            suggested = ev.MoveSuggested(unit.unit_id, move.post, due_at, gain, engine.policy.name, standing)
+            events.append(suggested)
+        else:
+            events.append(ev.MoveOrdered(unit.unit_id, move.post, gain, engine.policy.name, standing))
+    return events

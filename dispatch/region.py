@@ -249,6 +249,9 @@ class Limits(msgspec.Struct, frozen=True):
     duplicate_hold_score: float = 0.6
     relocate_every_s: float = 0.0
     """Move-ups are looked at no more often than this; 0 = after every change, as the published policies do."""
+    move_up_wait_s: float = 0.0
+    """How long a move-up is only a suggestion that a dispatcher may take up or decline; then it is ordered. 0 = at once, as in
+    simulations. Shorter than `relocate_every_s`, so that no two suggestions for one gap stand side by side."""
     move_ups_per_duty: int = 8  # moves a crew will bear in one shift; POLICY.md reports 4-5 idle moves a unit-day
     duplicate_radius_m: float = 250.0
     duplicate_window_s: float = 1800.0

@@ -69,6 +69,7 @@ def prepare(
         candidates_max=4,  # the journal of a run is thrown away; four ranked units a choice are enough to look at
         risk_check_s=city.region.limits.risk_check_s if warnings else None,  # warnings change no decision
         crew_check_s=None,  # and neither do these
+        move_up_wait_s=0.0,  # nobody is there to say no
         relocate_every_s=0.0,  # every change, as in the study; a city may ask for calmer crews
         retry_s=120.0,  # a freed unit starts a round at once; retrying more often only repeats the same answer
         move_ups_per_duty=MOVES_PER_SHIFT_MAX * SHIFTS_A_RUN,

@@ -54,6 +54,7 @@ STAFF: dict[type[co.Command], frozenset[str]] = {
     co.ReturnToService: SENDERS,
     co.PlaceUnit: SENDERS,
     co.OrderMove: SENDERS,
+    co.DeclineMove: SENDERS,
     co.RestrictRoad: SENDERS,
     co.LiftRestriction: SENDERS,
     co.HandOver: DESK,

@@ -94,22 +94,23 @@ incident_row AS (
 unit_row AS (
     INSERT INTO unit (
         region, unit_id, unit_type, agency, state, capabilities, mode, home_post, post, moving_up_since,
-        assignment_id, crew, since, out_of_service_for, faults, moves_today, duty_since
+        move_up, assignment_id, crew, since, out_of_service_for, faults, moves_today, duty_since
     )
     SELECT
         $1, unit_id, unit_type, agency, state, capabilities, mode, home_post, post, moving_up_since,
-        assignment_id, crew, since, out_of_service_for, faults, moves_today, duty_since
+        move_up, assignment_id, crew, since, out_of_service_for, faults, moves_today, duty_since
     FROM json_to_recordset($12::json) AS _ (
         unit_id text, unit_type text, agency text, state text, capabilities text[], mode text, home_post text,
-        post text, moving_up_since timestamptz, assignment_id text, crew text[], since timestamptz,
+        post text, moving_up_since timestamptz, move_up json, assignment_id text, crew text[], since timestamptz,
         out_of_service_for text, faults text[], moves_today integer, duty_since timestamptz
     )
     ON CONFLICT (region, unit_id) DO UPDATE SET (
-        unit_type, agency, state, capabilities, mode, home_post, post, moving_up_since, assignment_id, crew,
+        unit_type, agency, state, capabilities, mode, home_post, post, moving_up_since, move_up, assignment_id, crew,
         since, out_of_service_for, faults, moves_today, duty_since
     ) = ROW (
         excluded.unit_type, excluded.agency, excluded.state, excluded.capabilities, excluded.mode,
-        excluded.home_post, excluded.post, excluded.moving_up_since, excluded.assignment_id, excluded.crew,
+        excluded.home_post, excluded.post, excluded.moving_up_since, excluded.move_up, excluded.assignment_id,
+        excluded.crew,
         excluded.since, excluded.out_of_service_for, excluded.faults, excluded.moves_today, excluded.duty_since
     )
 ),

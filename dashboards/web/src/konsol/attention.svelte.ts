@@ -196,6 +196,19 @@ export class Attention {
     switch (e.kind) {
       case "photo_kept":
         return note(L(`${n}: foto dari ${unit}`, `${n}: picture from ${unit}`));
+      case "report_located": {
+        const report = this.desk.live.world.reports.get(String(e.report_id));
+        const row = report?.incident_id ? this.desk.rows.get(report.incident_id) : undefined;
+        if (!row) return;
+        const id = row.incident.incident_id;
+        return this.put({
+          key: `${e.kind}:${id}`,
+          text: L(`${shortId(id)}: pelapor memperbaiki lokasi`, `${shortId(id)}: the caller corrects the place`),
+          at: entry.at,
+          bad: true,
+          incident_id: id,
+        });
+      }
       case "patients_counted":
         return note(L(`${n}: ${e.patients} korban, kata ${unit}`, `${n}: ${e.patients} hurt, says ${unit}`));
       case "incident_noted":

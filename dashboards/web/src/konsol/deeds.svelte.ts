@@ -1,172 +1,17 @@
-/** What one operator can do: every command, its undo, and what is said when it is refused. */
-import { call, command, get, Problem, type CommandAnswer } from "../lib/api";
+/** What one operator can do about incidents and calls: every command with its undo. */
+import { call, command, get, Problem } from "../lib/api";
 import { isComing } from "../lib/danger";
 import { L } from "../lib/lang.svelte";
-import { wallTime } from "../lib/time";
-import type { Assignment, Entry, Incident, Report, Unit } from "../lib/types";
-import { differences, type Difference, type Seen } from "./difference";
-import { Glance, OPEN, type Past } from "./glance.svelte";
+import { reversePlace } from "../lib/places";
+import type { Assignment, Entry, Incident, Place, Report } from "../lib/types";
+import { Fleet } from "./fleet.svelte";
+import { OPEN, type Past, type Pointed } from "./glance.svelte";
 import { makeReplay, type Tracks } from "./replay";
-import { Said, type Toast } from "./said.svelte";
-import { actorName } from "./timeline";
+import type { Seen } from "./difference";
 import type { Remedy } from "./warnings";
-import { differenceWords, kindName, shortId } from "./words";
+import { kindName, shortId } from "./words";
 
-/** Something was decided on an incident that somebody has changed meanwhile. */
-export interface Conflict {
-  incident_id: string;
-  by: string;
-  at: string | null;
-  rows: Difference[];
-  /** Do it all the same, knowing this. */
-  go: () => void;
-  leave: () => void;
-}
-
-/** Longest wait for rows a command's answer speaks of: they normally come within 0.3 s. */
-const ROWS_WAIT_MS = 1000;
-/** Tries on a state that keeps moving in ways nobody needs to look at; after that a person looks. */
-const RETRIES_MAX = 3;
-
-export class Deeds extends Glance {
-  said = new Said();
-  conflict = $state.raw<Conflict | null>(null);
-
-  say(text: string, tone: Toast["tone"] = "plain", undo?: () => void, act?: Toast["act"]): void {
-    this.said.say(text, tone, undo, act);
-  }
-
-  /**
-   * Give a command; a refusal becomes a sentence on the screen, never a silence. `seen` is the incident as it was when the
-   * operator began to decide: the server refuses what was decided on an older one, and the difference is shown. `done` may
-   * wait for rows the answer speaks of.
-   */
-  async run(
-    verb: string,
-    body: Record<string, unknown>,
-    done: string | null | ((answer: CommandAnswer) => Promise<string>),
-    undo?: (answer: CommandAnswer) => void,
-    seen?: Seen | null,
-    again: { key: string; tries: number } = { key: crypto.randomUUID(), tries: 0 },
-  ): Promise<CommandAnswer | null> {
-    const pending = this.said.begin(undo !== undefined);
-    try {
-      const sent = seen ? { ...body, version: seen.incident.version } : body;
-      const answer = await command(verb, sent, again.key);
-      if (pending.unwanted) undo?.(answer);
-      else if (done) {
-        const text = typeof done === "string" ? done : await done(answer);
-        this.say(text, "good", undo && (() => undo(answer)));
-      }
-      if (this.selected && this.history?.id === this.selected && body.incident_id === this.selected)
-        void this.loadHistory(this.selected);
-      return answer;
-    } catch (error) {
-      if (error instanceof Problem && error.code === "changed_meanwhile" && seen)
-        return await this.#collide(error, verb, body, done, undo, seen, again.tries);
-      if (error instanceof Problem && error.unreachable)
-        // The same key: should it have arrived after all, the first answer comes again and nothing is done twice.
-        this.say(
-          L("Server tidak menjawab; belum pasti terkirim.", "The server does not answer; perhaps not sent."),
-          "bad",
-          undefined,
-          {
-            label: L("Kirim lagi", "Send again"),
-            go: () => void this.run(verb, body, done, undo, seen, again),
-          },
-        );
-      else this.refuse(error);
-      return null;
-    } finally {
-      this.said.end(pending);
-    }
-  }
-
-  /** The incident is not as it was: show what is different and let the operator decide again. */
-  async #collide(
-    error: Problem,
-    verb: string,
-    body: Record<string, unknown>,
-    done: string | null | ((answer: CommandAnswer) => Promise<string>),
-    undo: ((answer: CommandAnswer) => void) | undefined,
-    seen: Seen,
-    tries: number,
-  ): Promise<CommandAnswer | null> {
-    const id = seen.incident.incident_id;
-    const version = Number((error.detail as { now?: number } | null)?.now ?? 0);
-    await this.#until(() => (this.live.world.incidents.get(id)?.version ?? 0) >= version);
-    const now = this.glimpse(id);
-    if (!now) return (this.refuse(error), null);
-    const rows = differences(
-      seen,
-      now,
-      differenceWords(this.region, (i) => this.placeName(i.place)),
-    );
-    const lines = (this.live.entries.get(id) ?? []).filter((e) => e.seq > seen.seq);
-    const others = lines.filter((e) => actorName(e.actor) !== this.account.username);
-    const again = () => this.run(verb, body, done, undo, now, { key: crypto.randomUUID(), tries: tries + 1 });
-    // Only the machine's own figures moved, or we did it ourselves a moment ago: nothing for a person to look at.
-    if (tries < RETRIES_MAX && (rows.length === 0 || (lines.length > 0 && others.length === 0))) return again();
-    const last = others.at(-1);
-    return new Promise((resolve) => {
-      this.conflict = {
-        incident_id: id,
-        by: last ? actorName(last.actor) : L("orang lain", "somebody else"),
-        at: last?.at ?? null,
-        rows,
-        go: () => {
-          this.conflict = null;
-          void again().then(resolve);
-        },
-        leave: () => {
-          this.conflict = null;
-          resolve(null);
-        },
-      };
-    });
-  }
-
-  /** Wait a moment for rows that an answer speaks of: the stream brings them a little earlier or later. */
-  async #until(there: () => boolean): Promise<void> {
-    for (let waited = 0; waited < ROWS_WAIT_MS && !there(); waited += 50)
-      await new Promise((again) => setTimeout(again, 50));
-  }
-
-  refuse(error: unknown): void {
-    if (!(error instanceof Problem)) throw error;
-    if (error.status === 401) this.live.onForbidden();
-    else if (error.code === "forbidden")
-      this.say(L("Peran Anda tidak boleh melakukan ini", "Your role may not do this"), "bad");
-    else if (error.code === "claimed") {
-      const held = error.detail as { by?: string; until?: string } | null;
-      const until = held?.until ? wallTime(Date.parse(held.until), this.region?.utc_offset_h ?? 7) : "";
-      this.say(
-        L(
-          `Dipegang ${held?.by} sampai ${until}. Penyelia dapat mengambil alih.`,
-          `Held by ${held?.by} until ${until}. A supervisor can take over.`,
-        ),
-        "bad",
-      );
-    } else this.say(error.title, "bad");
-  }
-
-  reason(title: string, presets: string[], confirm: string, hint = "", minimum = 3): Promise<string | null> {
-    this.ask?.resolve(null);
-    return new Promise((resolve) => {
-      this.ask = {
-        title,
-        presets,
-        confirm,
-        hint,
-        minimum,
-        resolve: (text) => {
-          this.ask = null;
-          resolve(text);
-        },
-      };
-    });
-  }
-
+export class Deeds extends Fleet {
   async confirm(id: string): Promise<void> {
     await this.run(
       "confirm_plan",
@@ -258,7 +103,7 @@ export class Deeds extends Glance {
   /** Units of assignments just made. The stream carries the same rows as the answer, a moment earlier or later. */
   async unitsOf(assignments: string[]): Promise<string[]> {
     const rows = () => assignments.map((id) => this.live.world.assignments.get(id)?.unit_id);
-    await this.#until(() => !rows().includes(undefined));
+    await this.until(() => !rows().includes(undefined));
     return rows().map((unit) => unit ?? L("satu unit", "one unit"));
   }
 
@@ -421,16 +266,16 @@ export class Deeds extends Glance {
       );
   }
 
-  async relocate(id: string, at: { lon: number; lat: number }, address: string): Promise<void> {
-    const seen = this.glimpse(id);
+  async relocate(
+    id: string,
+    place: Place,
+    reason = L("Dipindah di peta", "Moved on the map"),
+    seen: Seen | null = this.glimpse(id),
+  ): Promise<void> {
     const before = seen?.incident.place;
     await this.run(
       "relocate_incident",
-      {
-        incident_id: id,
-        place: { lon: at.lon, lat: at.lat, source: "operator", address },
-        reason: L("Dipindah di peta", "Moved on the map"),
-      },
+      { incident_id: id, place, reason },
       L(`${shortId(id)} dipindah`, `${shortId(id)} moved`),
       before &&
         (() =>
@@ -441,6 +286,19 @@ export class Deeds extends Glance {
           )),
       seen,
     );
+  }
+
+  /** The incident goes where its reporter has pointed since. */
+  async follow(id: string): Promise<void> {
+    const seen = this.glimpse(id);
+    const pointed = seen && this.pointed(seen.incident);
+    if (!pointed) return this.say(L("Pelapor tidak menunjuk tempat lain", "The caller points nowhere else"));
+    const address = pointed.place.address || (await reversePlace(pointed.place));
+    await this.relocate(id, { ...pointed.place, address }, L("Ditunjuk pelapor", "Pointed at by the caller"), seen);
+  }
+
+  leave(pointed: Pointed): void {
+    this.leftAlone = new Set([...this.leftAlone, pointed.seq]);
   }
 
   async crew(verb: string, a: Assignment, done: string): Promise<void> {
@@ -466,50 +324,6 @@ export class Deeds extends Glance {
     const first = this.ringing[0] ?? this.abandoned[0];
     if (first) void this.answer(first);
     else this.say(L("Tidak ada telepon yang berdering", "No call is ringing"));
-  }
-
-  async setUnit(unit: Unit, to: "available" | "out_of_service" | "off_duty", given = ""): Promise<void> {
-    const id = unit.unit_id;
-    if (to === "off_duty")
-      return void (await this.run(
-        "end_duty",
-        { unit_id: id },
-        L(`${id} lepas tugas`, `${id} off duty`),
-        () =>
-          void this.run(
-            "start_duty",
-            { unit_id: id, crew: unit.crew },
-            L(`${id} bertugas lagi`, `${id} on duty again`),
-          ),
-      ));
-    if (to === "available") {
-      const verb = unit.state === "off_duty" ? "start_duty" : "return_to_service";
-      return void (await this.run(
-        verb,
-        verb === "start_duty" ? { unit_id: id, crew: unit.crew } : { unit_id: id },
-        L(`${id} siap`, `${id} available`),
-      ));
-    }
-    const reason =
-      given.length >= 3
-        ? given
-        : await this.reason(
-            L(`${id} tidak siap`, `${id} out of service`),
-            [
-              L("Kendaraan rusak", "Vehicle breakdown"),
-              L("Isi bahan bakar", "Refuelling"),
-              L("Pembersihan", "Cleaning"),
-              L("Istirahat awak", "Crew break"),
-            ],
-            L("Catat", "Note"),
-          );
-    if (reason)
-      await this.run(
-        "take_out_of_service",
-        { unit_id: id, reason },
-        L(`${id} tidak siap`, `${id} out of service`),
-        () => void this.run("return_to_service", { unit_id: id }, L(`${id} siap`, `${id} available`)),
-      );
   }
 
   /** Open an incident of any age, from a list outside the queue. */

@@ -21,14 +21,7 @@ export class Desk extends Deeds {
       case "state":
         return unit ? this.setUnit(unit, order.to, order.reason) : undefined;
       case "move":
-        return void (await this.run(
-          "order_move",
-          { unit_id: order.unit, post: order.post, reason: "" },
-          L(
-            `${order.unit} digeser ke ${this.region?.posts[order.post]?.name ?? order.post}`,
-            `${order.unit} moves to ${this.region?.posts[order.post]?.name ?? order.post}`,
-          ),
-        ));
+        return this.move(order.unit, order.post);
       case "close":
         return this.close(order.incident);
       case "cancel":

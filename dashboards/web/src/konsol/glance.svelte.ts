@@ -6,6 +6,7 @@ import { Live } from "../lib/live.svelte";
 import { nextOrder } from "../lib/order";
 import { reversePlace } from "../lib/places";
 import { loadRegion } from "../lib/region";
+import { metres } from "../lib/time";
 import type { Account, Assignment, Entry, Incident, Place, Recommendation, Region, Report } from "../lib/types";
 import { Attention } from "./attention.svelte";
 import type { Seen } from "./difference";
@@ -32,6 +33,14 @@ export interface Call {
   report_id: string | null;
 }
 
+/** A place a reporter has pointed at after the incident was opened. */
+export interface Pointed {
+  place: Place;
+  away_m: number;
+  at: string;
+  seq: number;
+}
+
 export type Sheet = "find" | "log" | "handover";
 
 export interface Past {
@@ -42,6 +51,8 @@ export interface Past {
 
 /** A new row keeps its mark this long, or until it is opened. */
 const NEW_MARK_MS = 40_000;
+/** Nearer than this it is the same house or the one beside it. */
+const SAME_PLACE_M = 50;
 /** Look-ups of place names under way at once: names are worth less than everything else on the line. */
 const NAMING_MAX = 3;
 export const OPEN = new Set(["waiting", "dispatched", "on_scene"]);
@@ -270,15 +281,33 @@ export class Glance {
 
   /** When a report's position came: as far as is known here, so that its age is never understated. */
   positionAt(report: Report): string {
+    return this.#corrected(report)?.at ?? report.received_at;
+  }
+
+  /** The line by which the reporter, or the phone, told another place later. */
+  #corrected(report: Report): Entry | undefined {
     void this.live.rev;
     const lines = [...(this.history?.entries ?? []), ...(this.live.entries.get(report.report_id) ?? [])];
-    const moved = lines.filter((e) => e.event.kind === "report_located" && e.event.report_id === report.report_id);
-    return (
-      moved
-        .map((e) => e.at)
-        .sort()
-        .at(-1) ?? report.received_at
-    );
+    return lines
+      .filter((e) => e.event.kind === "report_located" && e.event.report_id === report.report_id)
+      .sort((a, b) => a.seq - b.seq)
+      .at(-1);
+  }
+
+  /** Pointings an operator has looked at and left alone. */
+  leftAlone = $state.raw(new Set<number>());
+
+  /** Where a reporter has pointed since, when that is another place than the one units are sent to; the latest of them. */
+  pointed(incident: Incident): Pointed | null {
+    let latest: Pointed | null = null;
+    for (const report of this.reportsOf(incident)) {
+      const line = this.#corrected(report);
+      if (!line || !report.place || this.leftAlone.has(line.seq) || (latest && latest.seq > line.seq)) continue;
+      const away_m = metres(report.place, incident.place);
+      if (away_m > Math.max(SAME_PLACE_M, report.place.accuracy_m ?? 0))
+        latest = { place: report.place, away_m, at: line.at, seq: line.seq };
+    }
+    return latest;
   }
 
   /** Every known line about an incident, oldest first. */

@@ -187,6 +187,13 @@ export function describe(entry: Entry, region: Region | null, unitOf: (assignmen
       return line(L(`${unit} di rumah sakit`, `${unit} at hospital`));
     case "unit_cleared":
       return line(L(`${unit} selesai`, `${unit} clear`));
+    case "move_declined":
+      return line(
+        L(
+          `${unit} tidak digeser ke ${postName(region, str(e.post))}`,
+          `${unit} not moved to ${postName(region, str(e.post))}`,
+        ),
+      );
     case "move_ordered":
       return line(
         L(`${unit} digeser ke ${postName(region, str(e.post))}`, `${unit} moves to ${postName(region, str(e.post))}`),

@@ -102,6 +102,14 @@ export interface Recommendation {
   approximate?: boolean;
 }
 
+/** Where a free unit should stand instead; ordered at `due_at` unless somebody declines. */
+export interface MoveUp {
+  post: string;
+  due_at: string;
+  gain?: number | null;
+  declined?: boolean;
+}
+
 export interface Unit {
   unit_id: Id;
   unit_type: string;
@@ -111,6 +119,7 @@ export interface Unit {
   home_post?: string | null;
   post?: string | null;
   moving_up_since?: string | null;
+  move_up?: MoveUp | null;
   assignment_id?: Id | null;
   crew: string[];
   since?: string | null;
