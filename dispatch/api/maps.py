@@ -261,7 +261,8 @@ async def tile(call: Call) -> web.StreamResponse:
     tiles = call.services.tiles
     body, etag = tiles.held(z, x, y) or await asyncio.to_thread(tiles.tile, z, x, y)
     headers = {"Cache-Control": TILE_CACHE, "ETag": f'"{etag}"'}
-    if call.request.headers.get("If-None-Match") == headers["ETag"]:
+    # Weak ones count, several may be named, and `*` is any (RFC 9110, 13.1.2): a proxy that packs anew weakens ours.
+    if any(known.value in (etag, "*") for known in call.request.if_none_match or ()):
         return web.Response(status=304, headers=headers)
     if not body:
         return web.Response(status=204, headers=headers)
