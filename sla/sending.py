@@ -1,4 +1,4 @@
-"""What each line about a unit on its way writes down. The other half of the fold; see `timeline.py`."""
+"""What each line about a unit on its way writes down. A third of the fold; see `timeline.py`."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dispatch import events as ev
 from dispatch.fold import EXTRA
 from sla.clocks import AT_SCENE, Leg, Recommended
 from sla.definition import Verdict
-from sla.record import Record
+from sla.incidents import Incidents
 
 DEVICE_AHEAD_MAX = timedelta(seconds=60)  # a phone's clock is rarely a minute off; beyond that it is flagged
 
 BEFORE_ARRIVAL = frozenset({"delivered", "seen", "acknowledged", "en_route"})
 
 
-class Sending(Record):
+class Sending(Incidents):
     """A record that also follows recommendations, assignments and every step of a leg."""
 
     def __init__(self) -> None:

@@ -22,7 +22,8 @@ from sla.drawing import control_chart, phase_bars
 from sla.figures import Figures, figures
 from sla.groups import days
 from sla.live import SlaFold
-from sla.pdf import incident_pdf, latin, period_pdf
+from sla.page import latin
+from sla.pdf import incident_pdf, period_pdf
 from sla.report import COLUMNS, incident_html, late_tables, period_html, table, to_csv, to_parquet
 from sla.sample import START, journal
 from sla.source import read_file, write_file
