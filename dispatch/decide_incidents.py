@@ -167,6 +167,8 @@ def unmerge_incident(engine: Engine, c: co.UnmergeIncident, at: datetime, actor:
     own = incident.incident_id + "/"
     reports = [r for r in out_of.report_ids if r in incident.reports_before_merge]
     kept = [r for r in out_of.report_ids if r not in reports]
+    if not reports or not kept:  # reports were taken out meanwhile: one of the two would be an incident nobody reported
+        raise Rejected("nothing_to_part", "incident_id", into=out_of.incident_id)
     back = [a.assignment_id for a in engine.state.active_of(out_of) if a.assignment_id.startswith(own)]
     stay = [a for a in out_of.assignment_ids if a not in back]
     return [

@@ -224,8 +224,11 @@ class MemoryJournal:
                 if line[0] != self.writer or line[3] != encode_event(entry.event):
                     raise JournalFenced(f"line {entry.seq} of {self.region} is another writer's")
             entries = entries[len(stored) :]
-            if not entries:
-                return  # written before, with its rows and answers; by now another writer's rows may be newer
+        answers = self.store.answers.setdefault(self.region, {})
+        for answer in batch.answers:
+            answers.setdefault((answer.scope, answer.key), answer)
+        if batch.entries and not entries:
+            return  # written before, with its rows; by now another writer's may be newer
         lines.extend((self.writer, e.at, kind_of(e.event), encode_event(e.event), e) for e in entries)
         rows = self.store.rows.setdefault(self.region, {})
         for report in batch.rows.reports:
@@ -236,9 +239,6 @@ class MemoryJournal:
             rows["unit", unit.unit_id] = _encoder.encode(unit)
         for assignment in batch.rows.assignments:
             rows["assignment", assignment.assignment_id] = _encoder.encode(assignment)
-        answers = self.store.answers.setdefault(self.region, {})
-        for answer in batch.answers:
-            answers.setdefault((answer.scope, answer.key), answer)
 
     async def last_seq(self) -> int:
         return len(self.store.lines.get(self.region, []))

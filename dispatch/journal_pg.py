@@ -114,7 +114,10 @@ class PostgresJournal:
                 # Same key, so some of these lines are there. Ours, from an attempt whose confirmation was lost?
                 rest = await self._not_yet_written(batch.entries)
                 if not rest:
-                    return  # with its rows and answers, in one statement; by now another writer's rows may be newer
+                    # Their rows came with them, and by now another writer's may be newer. An answer that led to no line may
+                    # stand in this batch and have stood in another then: written again, the first one counts.
+                    await self._append(Batch(entries=[], rows=Rows(), answers=batch.answers))
+                    return
                 again = Batch(entries=rest, rows=batch.rows, answers=batch.answers)
                 if not await self._append(again):
                     raise JournalFenced(f"line {rest[0].seq} of {self.region} is another writer's")

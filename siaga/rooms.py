@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Callable
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ SIMULATOR = (sys.executable, "-m", "simulators.whatif")
 """A process of its own for every block of a what-if: the live loop shares nothing with it but the machine."""
 
 
+PLACES_KEPT = 20_000
+"""Villages of places remembered: a year of emergencies; each look-up compares a place with every village."""
 ROWS_BEHIND_MAX = 1_000
 """More rows than this take longer to write than anybody waits for a board; a year is written once after a start."""
 
@@ -54,7 +57,8 @@ class Rooms:
         self.mailer = mailing.Mailer(self.boards, keeping, smtp, now) if smtp is not None else None
         self.alerts = alerts.Alerts(keeping, region, self.zones, now)
         self.zone_of: Callable[[float, float], str | None] | None = self._zone_of if self.zones is not None else None
-        self.sla.ledger.village_of = self._village_of if self.zones is not None else None
+        # A row is written again each second until its case is settled; its place stays.
+        self.sla.ledger.village_of = lru_cache(PLACES_KEPT)(self._village_of) if self.zones is not None else None
 
     def _zone_of(self, lon: float, lat: float) -> str | None:
         assert self.zones is not None

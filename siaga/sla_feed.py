@@ -28,6 +28,8 @@ EXPLAIN_EVERY_S = 0.5
 ROWS_SLICE = 20
 ROWS_EVERY_S = 1.0
 """Rows of the boards' ledger written before others get a turn, and the pause once all are."""
+ROWS_REST = 4.0
+"""The pause is at least this many times as long as the writing took: in a disaster thousands of cases are unsettled."""
 REPORTS_EVERY_S = 60.0
 """How often a due report is looked for."""
 
@@ -107,9 +109,12 @@ class SlaFeed:
 
     async def _write_rows(self) -> None:
         """The boards' ledger, a millisecond at a time, so that no board finds a year of rows unwritten."""
+        loop = asyncio.get_running_loop()
         while True:
-            more = self.room.ledger.refresh(self._now(), ROWS_SLICE)
-            await asyncio.sleep(0 if more else ROWS_EVERY_S)
+            began_s = loop.time()
+            while self.room.ledger.refresh(self._now(), ROWS_SLICE):
+                await asyncio.sleep(0)
+            await asyncio.sleep(max(ROWS_EVERY_S, ROWS_REST * (loop.time() - began_s)))
 
     async def _write_reports(self) -> None:
         """Yesterday's and last month's report, each once, drawn in a thread."""

@@ -1,7 +1,7 @@
 """The SLA's routes: the live summary, the explanation of one emergency, the late ones, and reports to keep.
 
-Figures come from the one fold in `live.py`. The summary of the same period is computed at most once in `KEPT_S` seconds: a
-room full of screens costs one computation.
+Figures come from the one fold in `live.py`. The summary of the same period is computed at most once in `KEPT_S` seconds, more
+rarely when that is costly: a room full of screens costs one computation.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import re
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from time import perf_counter
 from typing import Annotated, Literal
 
 import msgspec
@@ -35,6 +36,10 @@ from sla.utilisation import Utilisation
 from sla.warnings import WarningFigures, warning_figures
 
 KEPT_S = 2.0
+KEPT_TIMES = 20.0
+"""A summary is kept at least this many times as long as adding it up took: with thousands of emergencies open that is most of
+a second in which no call is answered, and then the figures may be a quarter of a minute old.
+"""
 REACH_KEPT_S = 5.0
 MEDIANS_SPAN = timedelta(days=30)
 KEPT_NAME = re.compile(r"(harian-\d{4}-\d\d-\d\d|bulanan-\d{4}-\d\d)\.(html|pdf|csv)")
@@ -109,17 +114,20 @@ def routes(
     offset_h = region.utc_offset_h if region is not None else 7.0
     explain = attribution or Attribution(region, None, offset_h)
     reached: list[ReachNow] = []
-    kept: dict[tuple[datetime | None, datetime | None], tuple[datetime, Summary]] = {}
+    kept: dict[tuple[datetime | None, datetime | None], tuple[datetime, timedelta, Summary]] = {}
 
     async def summary(call: Call) -> web.StreamResponse:
         since, until = _period(call.query)
         now = call.services.clock.now()
         found = kept.get((since, until))
-        if found is None or not timedelta(0) <= now - found[0] < timedelta(seconds=KEPT_S):
-            for key in [k for k, (at, _) in kept.items() if now - at >= timedelta(seconds=KEPT_S)]:
+        if found is None or not timedelta(0) <= now - found[0] < found[1]:
+            for key in [k for k, (at, keep, _) in kept.items() if now - at >= keep]:
                 del kept[key]
-            found = kept[since, until] = (now, fold.summary(now, since, until))
-        return json(found[1])
+            began_s = perf_counter()
+            added_up = fold.summary(now, since, until)
+            keep = timedelta(seconds=max(KEPT_S, KEPT_TIMES * (perf_counter() - began_s)))
+            found = kept[since, until] = (now, keep, added_up)
+        return json(found[2])
 
     async def incident(call: Call) -> web.StreamResponse:
         case = fold.timeline.cases.get(call.path("incident_id"))

@@ -12,8 +12,9 @@ as a report's (`SlaFold.outcome`, `Attribution.explain`); only adding up is done
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -226,6 +227,8 @@ class Ledger:
         self.villages = Names()
         self.posts, self.causes, self.hospitals, self.dismissals = Names(), Names(), Names(), Names()
         self._cases: dict[str, None] = {}
+        self._unsettled: Iterator[Case] | None = None
+        """Cases that time alone may change and that have not had their turn since all rows were last written."""
         self._reports: dict[str, None] = {}
         self._hospital_of: dict[str, str] = {}
         self.corrected: dict[str, None] = {}
@@ -287,7 +290,9 @@ class Ledger:
         return len(self._cases) + len(self._reports)
 
     def refresh(self, now: datetime, limit: int) -> bool:
-        """Write at most `limit` marked rows; True while there are more. Rows that time alone may change come last."""
+        """Write at most `limit` rows of either kind; True while there are more: the marked ones first, then, once each, those that
+        time alone may change.
+        """
         for _ in range(min(limit, len(self._reports))):
             report = self.fold.timeline.reports.get(next(iter(self._reports)))
             del self._reports[next(iter(self._reports))]
@@ -301,8 +306,16 @@ class Ledger:
             self._write_case(self.fold.timeline.cases[incident_id], now)
         if self._cases or self._reports:
             return True
-        for case in list(self.fold.timeline.unsettled.values()):  # the last few minutes' worth
+        if self._unsettled is None:
+            self._unsettled = iter(
+                list(self.fold.timeline.unsettled.values())
+            )  # a few minutes' worth; thousands in a disaster
+        for case in islice(self._unsettled, limit - written):
             self._write_case(case, now)
+            written += 1
+        if written == limit:
+            return True
+        self._unsettled = None
         return False
 
     def _write_call(self, report: ReportClock) -> None:

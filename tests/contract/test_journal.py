@@ -152,6 +152,18 @@ async def test_repeating_a_batch_writes_it_once(journal: Journal) -> None:
     assert await read(journal) == lines(1, 5)
 
 
+async def test_an_answer_joined_to_lines_that_are_there_already_is_kept(journal: Journal) -> None:
+    """A spool drains several batches in one commit: the first may have been written before, unconfirmed, and the second be an
+    answer that led to no line. It was acknowledged and must be found under its key.
+    """
+    first, idle = (Answer(f"device:A-0{n}", "k1", "h1", 200, b"{}", T0) for n in (1, 2))
+    await journal.append(Batch(entries=lines(1, 2), answers=[first]))
+    await journal.append(Batch(entries=lines(1, 2), answers=[first, idle]))
+    found = await journal.answers_since(T0 - timedelta(days=1))
+    assert sorted(a.scope for a in found) == [first.scope, idle.scope]
+    assert await read(journal) == lines(1, 2)
+
+
 async def test_a_repeat_with_other_words_is_fenced(journal: Journal) -> None:
     """What is written stays written: a writer that changed its mind about a line must not go on."""
     await journal.append(Batch(entries=lines(1, 2)))

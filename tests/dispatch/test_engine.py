@@ -218,6 +218,22 @@ def test_merge_keeps_the_earliest_ring_and_unmerge_restores_both() -> None:
     assert second.report_ids == ["L260302-0002"]
 
 
+def test_nothing_is_parted_that_would_leave_an_incident_nobody_reported() -> None:
+    """Its own report was taken out of the incident it had been merged into; what is left cannot be divided in two."""
+    engine = make_engine()
+    for n, dlon in enumerate((0.03, 0.02, 0.01)):
+        engine.step(report("medis", dlon), after(10 + n), TAKER)
+    one, two, three = list(engine.state.incidents)
+    engine.step(co.MergeIncident(incident_id=one, into=two), after(20), DISPATCHER)
+    engine.step(co.MergeIncident(incident_id=two, into=three), after(30), DISPATCHER)
+    engine.step(co.DetachReport(report_id="L260302-0002"), after(40), DISPATCHER)
+    engine.step(co.UnmergeIncident(incident_id=two), after(50), DISPATCHER)
+    assert engine.state.incidents[two].report_ids == ["L260302-0001"]
+    with pytest.raises(Rejected) as refused:
+        engine.decide(co.UnmergeIncident(incident_id=one), after(60), DISPATCHER)
+    assert refused.value.code == "nothing_to_part"
+
+
 def test_a_dispatcher_takes_back_their_own_closing_for_two_minutes() -> None:
     """A slip is undone at once; afterwards, or somebody else's closing, only the supervisor reopens."""
     engine = make_engine()

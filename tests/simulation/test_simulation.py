@@ -21,9 +21,11 @@ from tests.simulation.world import Result
 SEEDS = 200
 AT_ONCE = 50
 """Seeds a test, so that one fits the time limit on a busy machine."""
-FAILED_ONCE = (1, 6, 17, 138, 154, 158, 20153, 20212, 20717)
+FAILED_ONCE = (1, 6, 17, 138, 154, 158, 20153, 20212, 20717, 90456, 90492)
 """Seeds that found something while this was written; run apart, so that they stay when SEEDS changes.
 
+90456: of two spooled batches drained together the first had been written before; the second's answer, which led to no line, was
+dropped. 90492: parting what was merged left an incident without any report, and the decision failed.
 1: projection rows from the future of their lines; an edit that settled a pending incident. 6: a spool that could not be
 deleted was never tried again. 17: leading with database and disk both refusing ended in a traceback. 154: a note on an incident that a detach had opened was
 lost when it was decided anew. 158: a new leader whose clock was behind the journal's left a crowd of commands unplanned.

@@ -25,6 +25,7 @@ from dispatch.journal import (
     JournalFenced,
     JournalGap,
     JournalUnavailable,
+    Rows,
     Told,
     check_contiguous,
     decode_event,
@@ -215,6 +216,9 @@ class SimJournal:
         if not await self._ask(lambda: self.database.insert(writer, batch, rows)):
             rest = await self._not_yet_written(batch.entries)
             if not rest:
+                await self._ask(
+                    lambda: self.database.insert(writer, Batch(entries=[], rows=Rows(), answers=batch.answers), {})
+                )
                 return
             again = msgspec.structs.replace(batch, entries=rest)
             if not await self._ask(lambda: self.database.insert(writer, again, rows)):
