@@ -112,7 +112,7 @@ class SlaFeed:
         loop = asyncio.get_running_loop()
         while True:
             began_s = loop.time()
-            while self.room.ledger.refresh(self._now(), ROWS_SLICE):
+            while self.room.ledger.refresh(self._now(), ROWS_SLICE):  # noqa: ASYNC110 - gives way, does not wait
                 await asyncio.sleep(0)
             await asyncio.sleep(max(ROWS_EVERY_S, ROWS_REST * (loop.time() - began_s)))
 
