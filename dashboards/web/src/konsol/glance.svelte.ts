@@ -85,8 +85,8 @@ export class Glance {
   order = $state.raw<string[]>([]);
   /** Place being reported in the call form; the map shows it and the detail of nothing else. */
   pin = $state.raw<{ lon: number; lat: number } | null>(null);
-  /** Set by the map when an operator picks a place for the call form. */
-  pickPlace = $state.raw<((at: { lon: number; lat: number }) => void) | null>(null);
+  /** Who wants a place now; it is picked on the map or named. */
+  pickPlace = $state.raw<((at: { lon: number; lat: number; name?: string }) => unknown) | null>(null);
 
   #born = new Map<string, number>();
   #firstSeen = false;

@@ -20,6 +20,12 @@ export class Problem extends Error {
 
 let csrf = "";
 
+let signedOut: (() => void) | null = null;
+/** What to do when the server no longer knows this browser's session, whatever was asked; null: nobody is signed in here. */
+export function onSignedOut(act: (() => void) | null): void {
+  signedOut = act;
+}
+
 /** A server that does not answer within this is treated as absent; a dispatcher cannot wait longer. */
 const TIMEOUT_MS = 8000;
 
@@ -68,6 +74,7 @@ export async function call<T>(
     throw new Problem("bad_answer", response.status, `HTTP ${response.status}`);
   }
   if (!response.ok) {
+    if (response.status === 401 && !options.token) signedOut?.();
     const p = (data ?? {}) as { code?: string; title?: string; field?: string; detail?: unknown };
     throw new Problem(
       p.code ?? "http",
