@@ -198,8 +198,19 @@ def test_every_metric_that_rules_and_dashboard_name_exists() -> None:
             assert name in recorded, name
 
 
+OPTIONS = {
+    "stat": {
+        "reduceOptions", "colorMode", "graphMode", "textMode", "orientation", "justifyMode", "wideLayout", "showPercentChange",
+        "percentChangeColorMode",
+    },
+    "timeseries": {"legend", "tooltip"},
+}  # fmt: skip
+"""What Grafana's own types for a panel require (grafana-foundation-sdk 0.0.21, against which the whole file was compiled)."""
+
+
 def test_the_dashboard_imports_cleanly() -> None:
-    """What Grafana asks of an import: a uid, a schema, unique panel ids, a data source variable, nothing overlapping."""
+    """What Grafana asks of an import: a uid, a schema, unique panel ids, a data source variable, nothing overlapping, and every
+    option that its types require."""
     dashboard: dict[str, Any] = json.loads(GRAFANA.read_text(encoding="utf-8"))
     assert dashboard["uid"]
     assert dashboard["title"]
@@ -208,8 +219,11 @@ def test_the_dashboard_imports_cleanly() -> None:
     panels = dashboard["panels"]
     assert len({p["id"] for p in panels}) == len(panels)
     assert {v["name"] for v in dashboard["templating"]["list"]} == {"datasource", "region"}
+    assert all({"text", "value"} <= set(v["current"]) for v in dashboard["templating"]["list"] if "current" in v)
     taken: set[tuple[int, int]] = set()
     for panel in panels:
+        assert OPTIONS.get(panel["type"], set()) <= set(panel.get("options", {})), panel["title"]
+        assert "calcs" in panel.get("options", {}).get("legend", {"calcs": []}), panel["title"]
         spot = panel["gridPos"]
         cells = {
             (x, y) for x in range(spot["x"], spot["x"] + spot["w"]) for y in range(spot["y"], spot["y"] + spot["h"])
