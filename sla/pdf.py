@@ -76,7 +76,10 @@ def period_pdf(f: Figures, region: Region | None = None, note: str = "") -> byte
     if len(f.days) > 1:
         page.heading("Hari demi hari")
         page.control_chart(f.days)
-        page.text_line("Di dalam pita: kebetulan biasa. Merah: bukan. Kosong: terlalu sedikit untuk dinilai.", 8, MUTED)
+        page.text_line(
+            "Biru: kebetulan biasa. Merah: bukan - di luar pita, atau delapan hari berturut-turut di satu sisi garis tengah."
+            " Kosong: terlalu sedikit untuk dinilai.", 8, MUTED,
+        )  # fmt: skip
     if f.late.late:
         page.heading("Mengapa terlambat")
         page.text_line(
@@ -237,7 +240,8 @@ def incident_pdf(i: Dossier) -> bytes:
         f" · disusun {wording.moment(i.made_at, i.utc_offset_h)}", 8.5, MUTED,
     )  # fmt: skip
     page.ln(3)
-    page.text_line(wording.minutes(i.row.response_s), 30, LATE if i.row.verdict == "late" else INK, True)
+    if i.row.response_s is not None:
+        page.text_line(wording.minutes(i.row.response_s), 30, LATE if i.row.verdict == "late" else INK, True)
     page.text_line(verdict_text(i.row), 11)
     page.text_line(f"Dering pertama {wording.moment(i.row.first_ring_at, i.utc_offset_h)}. Sasaran 7:00.", 8.5, MUTED)
     if i.explanation is not None:
