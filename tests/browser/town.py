@@ -38,6 +38,12 @@ CHROMIUM_ARGS = [
     "--enable-unsafe-swiftshader",
     "--autoplay-policy=no-user-gesture-required",
 ]
+NOTES = (
+    "note_id,kind,lon,lat,radius_m,text_id,text_en\n"
+    "B-1,hazard,112.6450,-7.2150,200,Gudang pupuk: jangan disemprot air,Fertiliser store: no water\n"
+    "H-1,water,112.6480,-7.2150,100,Hidran 4 inci,Four-inch hydrant\n"
+)
+"""What the city knew beforehand, far from where the tests' emergencies are."""
 READY_LIMIT_S = 180
 """First start imports the road network; on a shared machine that has taken a minute."""
 
@@ -159,18 +165,21 @@ class Town:
 class Server:
     """`siaga run` in a folder and on a port of its own; can be killed and started again on what it left."""
 
-    def __init__(self, city: bool, var: Path | None = None) -> None:
-        """`var`: a folder that is filled already."""
+    def __init__(self, city: bool, var: Path | None = None, region: Path | None = None) -> None:
+        """`var`: a folder that is filled already; `region`: another pack than Surabaya's own."""
         self.var = var or Path(tempfile.mkdtemp(prefix="siaga-browser-"))
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
         self.city = city
+        self.region = region
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Town:
         command = [sys.executable, "-m", "siaga.cli", "run", "--port", str(self.port), "--var", str(self.var)]
         command.append("--city" if self.city else "--no-city")
+        if self.region is not None:
+            command += ["--region", str(self.region)]
         with (self.var / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
                 command, cwd=ROOT, env={**os.environ, "DATABASE_URL": ""}, stdout=log, stderr=log
@@ -203,6 +212,9 @@ def running(city: bool) -> Iterator[Town]:
     """Build the front end, start `siaga run`, yield it, stop it in order."""
     build_web.build()
     server = Server(city)
+    places = server.var / "places"
+    places.mkdir()
+    (places / "surabaya.notes.csv").write_text(NOTES, encoding="utf-8")
     try:
         yield server.start()
     finally:
