@@ -12,7 +12,7 @@ from typing import Any
 
 import asyncpg
 
-from dashboards import alerts, areas, boards, calls, drill, mailing, public, views, whatif
+from dashboards import alerts, areas, boards, calls, drill, jobs, mailing, marks, public, views, whatif
 from dashboards.keeping import Keeping
 from dispatch.api.routes import Route
 from dispatch.region import Region
@@ -80,6 +80,8 @@ class Rooms:
             *boards.routes(board),
             *drill.routes(board),
             *calls.routes(board),
+            *jobs.routes(board),
+            *marks.routes(self.keeping),
             *views.routes(board, self.keeping, self.mailer is not None),
             *public.routes(board),
             *areas.routes(self.zones),

@@ -57,9 +57,19 @@ class Slice(msgspec.Struct, frozen=True):
     phase: str = ""
     """Spent more than the budget in this phase."""
     slower_than_s: float = -1.0
+    measure: str = "response"
+    """What `slower_than_s` is about: `response`, `full`, `transport` or a phase. Who never got there is slower than any
+    time; a phase that was not recorded is not."""
     warned: bool = False
+    suspected: bool = False
+    """Looks like a duplicate, nobody has decided."""
+    corrected: bool = False
     day: str = ""
-    """One local day, 2026-11-24."""
+    """One local day, 2026-11-24, or one month, 2026-11."""
+    units: tuple[str, ...] | None = None
+    """One of these came first (an agency's, a post's); None = all."""
+    distinct: bool = False
+    """Without duplicates."""
 
     @property
     def whole(self) -> bool:
@@ -157,16 +167,38 @@ def _chosen(rows: Column, view: View, of: Slice) -> Column:
     if of.phase in PHASES:
         chosen &= rows["phases_s"][:, PHASES.index(of.phase)] > PHASE_BUDGET_S[of.phase]
     if of.slower_than_s >= 0.0:
-        chosen &= (rows["verdict"] != LEFT_OUT) & ~(rows["response_s"] <= of.slower_than_s)
-    if of.warned:
-        chosen &= rows["warned"]
+        chosen &= (rows["verdict"] != LEFT_OUT) & _slower(rows, of.measure, of.slower_than_s)
+    for asked, column in ((of.warned, "warned"), (of.suspected, "suspected"), (of.corrected, "corrections")):
+        if asked:
+            chosen &= rows[column] > 0
+    if of.units is not None:
+        chosen &= np.isin(rows["unit"], [code for code, name in enumerate(view.units) if name in of.units])
+    if of.distinct:
+        chosen &= rows["why"] != (view.whys.index(Why.DUPLICATE) if Why.DUPLICATE in view.whys else -1)
     if of.day:
-        try:
-            day = (date.fromisoformat(of.day) - FIRST_DAY).days
-        except ValueError:
-            day = -1
-        chosen &= rows["day"] == day
+        first, last = _days_of(of.day)
+        chosen &= (rows["day"] >= first) & (rows["day"] <= last)
     return chosen
+
+
+def _slower(rows: Column, measure: str, than_s: float) -> Column:
+    if measure in PHASES:
+        slow: Column = rows["phases_s"][:, PHASES.index(measure)] > than_s
+        return slow
+    return ~(rows[f"{measure}_s"] <= than_s)
+
+
+def _days_of(label: str) -> tuple[int, int]:
+    """First and last day, since 1970, of a chart's label; an empty range for what is none."""
+    try:
+        if len(label) == len("2026-11"):
+            first = date.fromisoformat(f"{label}-01")
+            following = (first + timedelta(days=31)).replace(day=1)
+            return (first - FIRST_DAY).days, (following - FIRST_DAY).days - 1
+        day = (date.fromisoformat(label) - FIRST_DAY).days
+    except (ValueError, OverflowError):
+        return 0, -1
+    return day, day
 
 
 def quantiles_of(ordered: Column) -> Quantiles:

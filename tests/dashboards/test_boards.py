@@ -6,6 +6,7 @@ import asyncio
 import csv
 import gzip
 import io
+import math
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +24,8 @@ from dashboards.calls import Calls, CallsQuery
 from dashboards.calls import routes as call_routes
 from dashboards.drill import Drill, DrillQuery
 from dashboards.drill import routes as drill_routes
+from dashboards.jobs import Jobs, JobsQuery
+from dashboards.jobs import routes as job_routes
 from dispatch.api.problems import Problem
 from dispatch.api.routes import Route, openapi
 from dispatch.pack import load
@@ -77,6 +80,12 @@ async def drill_of(boards: Boards, **query: Any) -> Drill:
     answer = await ask(drill_routes(boards), "/api/v1/board/incidents", DrillQuery(**{**PERIOD, **query}))
     assert isinstance(answer.body, bytes)
     return msgspec.json.decode(answer.body, type=Drill)
+
+
+async def jobs_of(boards: Boards, **query: Any) -> Jobs:
+    answer = await ask(job_routes(boards), "/api/v1/board/jobs", JobsQuery(**{**PERIOD, **query}))
+    assert isinstance(answer.body, bytes)
+    return msgspec.json.decode(answer.body, type=Jobs)
 
 
 async def test_the_board_says_what_the_command_line_says(boards: Boards, tmp_path: Path) -> None:
@@ -229,6 +238,94 @@ async def test_every_number_leads_to_exactly_its_emergencies(boards: Boards) -> 
     assert (await drill_of(boards, verdict="counted", unit=unit.key)).n == unit.share.n
 
 
+async def test_agencies_posts_and_quantiles_lead_to_their_emergencies(boards: Boards) -> None:
+    """Also who was never reached; a quantile leads to what was slower; a month leads to its days."""
+    await boards.settle(NOW)
+    names = [u for u in boards.ledger.units.list if u != "-"][1:]  # one unit is in no pack any more
+    units = {n: msgspec.structs.replace(u, unit_id=n) for n, u in zip(names, REGION.units.values(), strict=False)}
+    boards = Boards(boards.ledger, msgspec.structs.replace(REGION, units=units), boards.utilisation)
+    board = await board_of(boards)
+    assert len(board.agencies) > 1
+    assert len(board.posts) > 5
+    counted = board.figures.summary.headline.n
+    for agency in board.agencies:
+        assert (await drill_of(boards, verdict="counted", agency=agency.key)).n == agency.share.n
+    for post in board.posts:
+        assert (await drill_of(boards, verdict="counted", home=post.key)).n == post.share.n
+    assert (await drill_of(boards, verdict="counted", agency="nobody")).n == 0
+    summary = board.figures.summary
+    for measure, quantiles in (
+        ("response", summary.response),
+        ("full", summary.full),
+        ("transport", summary.transport),
+    ):
+        limit_s = quantiles.p90 or 0.0  # None: in this journal nobody ever got that far, all are slower than any time
+        slower = await drill_of(boards, measure=measure, slower_than_s=limit_s, order="slowest")
+        assert slower.n == counted - (math.ceil(0.9 * counted) if quantiles.p90 is not None else 0)
+        assert all(r.measured_s is None or r.measured_s > limit_s for r in slower.rows)
+    travel = next(p for p in summary.phases if p.name == "travel")
+    assert travel.p90_s is not None
+    slower = await drill_of(boards, measure="travel", slower_than_s=travel.p90_s, order="slowest")
+    assert slower.n == travel.recorded - math.ceil(0.9 * travel.recorded)
+    assert [r.measured_s for r in slower.rows] == sorted((r.measured_s for r in slower.rows), reverse=True)  # type: ignore[type-var]
+    assert (await drill_of(boards, suspected=True, verdict="counted")).n == summary.suspected_duplicates
+    corrected = {n.correction.incident_id for n in board.figures.corrections}
+    assert (await drill_of(boards, corrected=True)).n == len(corrected)
+    by_month = await board_of(boards, since=START - timedelta(days=400))
+    for month in by_month.figures.days[-2:]:
+        assert (await drill_of(boards, verdict="counted", day=month.label)).n == month.n
+
+
+async def test_a_day_of_demand_leads_to_its_emergencies_of_every_priority(boards: Boards) -> None:
+    board = await board_of(boards)
+    for day, n in board.demand.past[-5:]:
+        assert (await drill_of(boards, verdict="distinct", day=day)).n == n
+
+
+async def test_units_and_hospitals_lead_to_their_jobs(boards: Boards) -> None:
+    """As many as the figure says; a handover is shown with how long the crew was kept, the longest first."""
+    since = START.replace(hour=17, minute=0, second=0, microsecond=0) + timedelta(days=2)  # a local midnight
+    days_ = {"since": since, "until": since + timedelta(days=20)}
+    board = await board_of(boards, **days_)
+    assert len(board.units) > 20
+    for unit in board.units:
+        assert (await jobs_of(boards, unit=unit.unit_id, **days_)).n == unit.jobs
+    for hospital in board.hospitals:
+        found = await jobs_of(boards, which="handed_over", hospital=hospital.code, **days_)
+        assert found.n == hospital.handed_over
+        kept_s = [r.at_hospital_s for r in found.rows]
+        assert kept_s == sorted(kept_s, reverse=True)  # type: ignore[type-var]
+    assert (await jobs_of(boards, which="handed_over", **days_)).n == sum(h.handed_over for h in board.hospitals)
+
+
+async def test_a_window_without_a_free_unit_leads_to_what_kept_them(boards: Boards) -> None:
+    """Every job that had not ended when the window began, or was given in it."""
+    since, until = START + timedelta(days=3), START + timedelta(days=3, hours=1)
+    found = await jobs_of(boards, which="busy", since=since, until=until, limit=200)
+    assert 0 < found.n <= 200
+    for row in found.rows:
+        assert row.assigned_at is not None
+        assert row.assigned_at < until
+        assert row.ended_at is None or row.ended_at > since
+    every = [leg for leg in boards.ledger.fold.timeline.legs.values() if leg.assigned_at is not None]
+    assert found.n == sum(
+        leg.assigned_at < until and (leg.ended_at is None or leg.ended_at > since)  # type: ignore[operator]
+        for leg in every
+    )
+
+
+async def test_a_hospital_is_only_asked_for_with_handovers(boards: Boards) -> None:
+    with pytest.raises(Problem) as refused:
+        await jobs_of(boards, hospital="RS-1")
+    assert refused.value.field == "hospital"
+
+
+async def test_an_unknown_measure_is_refused(boards: Boards) -> None:
+    with pytest.raises(Problem) as refused:
+        await drill_of(boards, measure="luck", slower_than_s=1.0)
+    assert refused.value.field == "measure"
+
+
 async def test_the_list_pages_through_all_slowest_first(boards: Boards) -> None:
     """Pages do not overlap; who was never reached stands before the slowest."""
     first = await drill_of(boards, verdict="late", order="slowest", limit=40)
@@ -246,8 +343,8 @@ async def test_the_list_names_no_caller(boards: Boards) -> None:
     assert isinstance(answer.body, bytes)
     row = msgspec.json.decode(answer.body)["rows"][0]
     assert set(row) == {
-        "incident_id", "rang_at", "verdict", "why", "priority", "kind", "zone", "response_s", "first_unit", "cause",
-        "sentence_id", "sentence_en",
+        "incident_id", "rang_at", "verdict", "why", "priority", "kind", "zone", "response_s", "measured_s", "first_unit",
+        "cause", "sentence_id", "sentence_en",
     }  # fmt: skip
 
 
@@ -262,16 +359,18 @@ async def test_the_table_holds_every_row_of_the_list(boards: Boards) -> None:
 @pytest.mark.parametrize("text", ["' OR 1=1 --", "../../etc/passwd", "\u202e", "<script>alert(1)</script>", "-", "~"])
 async def test_hostile_names_find_nothing_or_what_they_name(boards: Boards, text: str) -> None:
     """A name is only ever compared."""
-    for field in ("kind", "zone", "unit", "why", "cause", "post"):
+    for field in ("kind", "zone", "unit", "why", "cause", "post", "agency", "home", "day"):
         found = await drill_of(boards, **{field: text})
         assert found.n == 0 or text == "-"
+    assert (await jobs_of(boards, unit=text)).n == 0
 
 
 def test_the_routes_are_documented_and_guarded(boards: Boards) -> None:
-    table = [*board_routes(boards), *drill_routes(boards)]
+    table = [*board_routes(boards), *drill_routes(boards), *job_routes(boards)]
     assert set(openapi(table, {}, "0")["paths"]) == {
         "/api/v1/board",
         "/api/v1/board/incidents",
         "/api/v1/board/incidents.csv",
+        "/api/v1/board/jobs",
     }
     assert all(r.roles for r in table)
