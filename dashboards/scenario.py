@@ -25,6 +25,8 @@ DAYS_MIN, DAYS_MAX = 7, 84
 """Below a week the weekdays are uneven; above twelve the wait is longer than a meeting."""
 BLOCK_DAYS = 14
 """Days simulated in one go. Blocks are spread over the year, so that a scenario meets every season."""
+FIRST_DAYS = 5
+"""Of the first block: short, so that an answer with its (wide) interval stands there soon and narrows with each block."""
 RANKED_MAX = 30
 CHECKED_MAX = 5
 ZONE_N_MIN = 10
@@ -211,10 +213,11 @@ def _known_type(code: str, region: Region, field: str) -> None:
 
 
 def blocks(days: int) -> list[tuple[int, int]]:
-    """(days, first day of the year) of each block, spread evenly over the year."""
-    count = math.ceil(days / BLOCK_DAYS)
-    sizes = [days // count + (1 if i < days % count else 0) for i in range(count)]
-    return [(size, i * 365 // count) for i, size in enumerate(sizes)]
+    """(days, first day of the year) of each block, spread evenly over the year, the short one first."""
+    rest = days - FIRST_DAYS
+    count = math.ceil(rest / BLOCK_DAYS)
+    sizes = [FIRST_DAYS, *(rest // count + (1 if i < rest % count else 0) for i in range(count))]
+    return [(size, i * 365 // len(sizes)) for i, size in enumerate(sizes)]
 
 
 def compare(drawn: Sequence[Drawn], arm: int, names: dict[str, str], changes: Changes) -> Answer:

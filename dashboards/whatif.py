@@ -56,7 +56,10 @@ ERROR_SHOWN = 400
 
 
 class Job(msgspec.Struct):
-    """A question on its way, or answered. `state`: queued -> running -> done | failed | cancelled."""
+    """A question on its way, or answered. `state`: queued -> running -> done | failed | cancelled.
+
+    While it runs, `answer` and `ranked` are those of the blocks simulated so far: fewer days, a wider interval.
+    """
 
     id: str
     name: str
@@ -196,7 +199,7 @@ class Workshop:
             raise
         except Exception as error:  # whatever a simulation dies of, the queue goes on
             refused = next((e for e in _leaves(error) if isinstance(e, Rejected)), None)
-            if job.answer is not None or job.ranked is not None:
+            if job.state == "done":
                 log.warning("answer of %s could not be kept: %s", job.id, error)
                 return  # it stays in memory and on the screen
             job.state, job.done_at = "failed", self.now()
@@ -214,24 +217,31 @@ class Workshop:
         arms = [Changes(), *([job.asked.changes] if job.asked is not None else [])]
         of = blocks(asked.days)
         if job.ranking is not None and job.ranking.check == 0:
-            of, arms = [(1, 0)], []
+            of = [(1, 0)]
         shares = [0.0] * len(of)
+        total = sum(days for days, _ in of)
         free = asyncio.Semaphore(self.processes)
+        drawn: dict[int, Drawn] = {}
 
-        async def one(number: int, days: int, first_day: int) -> Drawn:
+        async def one(number: int, days: int, first_day: int) -> None:
             def tell(share: float) -> None:
                 shares[number] = share
-                job.progress = sum(shares) / len(shares)
+                job.progress = sum(s * d for s, (d, _) in zip(shares, of, strict=True)) / total
 
             async with free:
                 block = Block(
                     str(self.pack), str(self.var), arms, days, asked.seed * 1000 + number, first_day, job.ranking
                 )
-                return await self.process(block, tell)
+                drawn[number] = await self.process(block, tell)
+            tell(1.0)
+            await self._say(job, [drawn[n] for n in sorted(drawn)])
 
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(i, days, first)) for i, (days, first) in enumerate(of)]
-        drawn = [t.result() for t in tasks]
+            for number, (days, first_day) in enumerate(of):
+                group.create_task(one(number, days, first_day))
+
+    async def _say(self, job: Job, drawn: list[Drawn]) -> None:
+        """The answer of the blocks simulated so far."""
         names = {z.code: z.name for z in self.region.zones.values()}
         if job.asked is not None:
             job.answer = await asyncio.to_thread(compare, drawn, 1, names, job.asked.changes)

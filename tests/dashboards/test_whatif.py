@@ -48,6 +48,8 @@ mode = {mode!r}
 print(json.dumps(dict(progress=0.5)), flush=True)
 if mode == "wait":
     time.sleep(600)
+if mode == "first only" and block["first_day"] > 0:
+    time.sleep(600)
 if mode == "die":
     sys.exit("no such road")
 if mode == "refuse":
@@ -170,7 +172,8 @@ def test_blocks_cover_the_days_and_the_year() -> None:
         of = blocks(days)
         assert sum(size for size, _ in of) == days
         assert all(size <= 14 for size, _ in of)
-    assert [first for _, first in blocks(56)] == [0, 91, 182, 273]
+        assert of[0] == (5, 0)  # soon answered
+    assert [first for _, first in blocks(56)] == [0, 73, 146, 219, 292]
 
 
 @pytest.mark.parametrize(
@@ -198,9 +201,37 @@ async def test_a_question_is_simulated_in_a_process_and_kept(running: Workshop) 
     job = running.submit(QUESTION, "ayu")
     await until(lambda: job.state == "done")
     assert job.answer is not None
-    assert (job.answer.before.within, job.answer.after.within, job.answer.before.n) == (2, 2, 4)
+    assert (job.answer.before.within, job.answer.after.within, job.answer.before.n) == (4, 4, 8)
     assert running.store.jobs == [job]  # type: ignore[attr-defined]
     assert job.id not in running.jobs
+
+
+async def test_an_answer_stands_there_after_the_first_short_block_and_narrows(tmp_path: Path) -> None:
+    """Of fewer days and said to be running; nothing is kept before the whole has been simulated."""
+    found = workshop(tmp_path, mode="first only")
+    task = asyncio.create_task(found.run())
+    job = found.submit(QUESTION, "ayu")
+    await until(lambda: job.answer is not None and job.progress > 5 / 14)
+    assert job.answer is not None
+    assert (job.state, job.answer.before.n) == ("running", 4)
+    assert found.store.jobs == []  # type: ignore[attr-defined]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    twice = drawn([500.0, 300.0] * 8, [300.0, 300.0] * 4 + [500.0, 300.0] * 4)
+    first, both = compare([twice], 1, {}, ONE_MORE), compare([twice, twice], 1, {}, ONE_MORE)
+    assert both.change == first.change
+    assert both.high - both.low < first.high - first.low
+
+
+async def test_a_ranking_without_simulation_needs_no_scenario(tmp_path: Path) -> None:
+    """Its one short block is the city as it is: the list comes with it."""
+    found = workshop(tmp_path)
+    task = asyncio.create_task(found.run())
+    job = found.submit(RankQuestion("motorbike", check=0), "ayu")
+    await until(lambda: job.state == "done")
+    assert job.ranked is not None
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_a_running_question_can_be_stopped_and_its_process_is_gone(tmp_path: Path) -> None:
@@ -217,9 +248,9 @@ async def test_a_running_question_can_be_stopped_and_its_process_is_gone(tmp_pat
         patch.setattr(asyncio, "create_subprocess_exec", remember)
         task = asyncio.create_task(found.run())
         first, second = found.submit(QUESTION, "ayu"), found.submit(QUESTION, "ayu")
-        await until(lambda: first.progress == 0.5)
+        await until(lambda: first.progress > 0)
         assert found.cancel(first.id)
-        await until(lambda: second.progress == 0.5)
+        await until(lambda: second.progress > 0)
         assert (first.state, second.state) == ("cancelled", "running")
         assert started[0].returncode is not None
         task.cancel()

@@ -1,5 +1,6 @@
 /** What `GET /api/v1/board` answers, as far as the screen reads it. Seconds; shares 0..1. */
 import type { TrendPoint } from "../lib/charts/Trend.svelte";
+import { lang } from "../lib/lang.svelte";
 
 export interface Share {
   n: number;
@@ -109,6 +110,48 @@ export interface Board {
   phase_names: Names;
   kind_names: Names;
 }
+
+/** Local days of the city. */
+export const OFFSET_H = 7;
+
+/** A change somebody noted: a line on the charts from that day. */
+export interface Mark {
+  id: string;
+  day: string;
+  words: string;
+  made_by: string;
+}
+
+/** What a pressed number asks to see. Parameters of a slice win over the board's own filters. */
+export interface Behind {
+  what: "incidents" | "calls" | "jobs";
+  slice: Record<string, string>;
+  title: string;
+}
+export type Open = (slice: Record<string, string>, title: string, what?: Behind["what"]) => void;
+
+/** The board's query with what the number stands for. Pure. */
+export function narrowed(base: string, slice: Record<string, string>): string {
+  const all = new URLSearchParams(base);
+  for (const [name, value] of Object.entries(slice)) all.set(name, value);
+  return all.toString();
+}
+
+/** For lists that know no filters but the period: calls and jobs. Pure. */
+export function inPeriod(base: string, slice: Record<string, string>): string {
+  const board = new URLSearchParams(base);
+  return narrowed(
+    new URLSearchParams({ since: board.get("since") ?? "", until: board.get("until") ?? "" }).toString(),
+    slice,
+  );
+}
+
+const locale = (): string => (lang.now === "en" ? "en-GB" : "id-ID");
+export const when = (at: string | null, seconds = false): string =>
+  at ? new Date(at).toLocaleString(locale(), { dateStyle: "short", timeStyle: seconds ? "medium" : "short" }) : "–";
+/** "2026-10-01" as people say it. */
+export const dayName = (day: string): string =>
+  new Date(`${day}T12:00:00Z`).toLocaleDateString(locale(), { day: "numeric", month: "short", year: "numeric" });
 
 export type Span = "today" | "7d" | "30d" | "365d" | "own";
 
