@@ -80,11 +80,49 @@ def from_owntracks(message: OwnTracksMessage, named: str = "") -> tuple[str, Fix
     return device, _fix(message.lon, message.lat, at, message.acc, speed_mps, message.cog)
 
 
-def from_osmand(query: Mapping[str, str]) -> tuple[str, Fix]:
-    """`id`, `lat`, `lon`, `timestamp` (seconds, milliseconds or RFC 3339), `speed` in knots, `bearing`, `accuracy`."""
+class ClientCoords(msgspec.Struct, frozen=True):
+    """Speed in m/s; negative or null speed and heading: the phone does not know them."""
+
+    latitude: float
+    longitude: float
+    accuracy: float | None = None
+    speed: float | None = None
+    heading: float | None = None
+
+
+class ClientLocation(msgspec.Struct, frozen=True):
+    timestamp: datetime
+    coords: ClientCoords
+
+
+class ClientMessage(msgspec.Struct, frozen=True):
+    """What Traccar Client posts since its version 9 (Traccar "OsmAnd" protocol page, JSON format)."""
+
+    location: ClientLocation
+    device_id: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+
+
+def from_client(message: ClientMessage) -> tuple[str, Fix]:
+    """Times without a zone are UTC, as in the query form."""
+    at, c = message.location.timestamp, message.location.coords
+    speed, heading = (None if v is None or v < 0 else v for v in (c.speed, c.heading))
+    at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    return message.device_id, _fix(c.longitude, c.latitude, at, c.accuracy, speed, heading)
+
+
+def from_osmand(query: Mapping[str, str]) -> tuple[str, Fix | None]:
+    """`id` or `deviceid`, `lat` and `lon` or `location` (lat,lon), `timestamp` (seconds, milliseconds, RFC 3339 or
+    "yyyy-MM-dd HH:mm:ss"), `speed` in knots, `bearing` or `heading`, `accuracy`, `valid`; the rest is ignored. None instead
+    of a fix when the tracker itself says it has none.
+    """
     device = query.get("id") or query.get("deviceid") or ""
     if not device:
         raise Rejected("invalid_query", "id")
+    if query.get("valid", "true").lower() in ("false", "0"):
+        return device, None
+    if "location" in query:
+        lat_text, _, lon_text = query["location"].partition(",")
+        query = {**query, "lat": lat_text, "lon": lon_text}
     lat, lon = _number(query, "lat"), _number(query, "lon")
     if lat is None or lon is None:
         raise Rejected("invalid_query", "lat" if lat is None else "lon")
@@ -99,7 +137,8 @@ def from_osmand(query: Mapping[str, str]) -> tuple[str, Fix]:
         raise Rejected("invalid_query", "timestamp") from None
     if at.tzinfo is None:
         at = at.replace(tzinfo=UTC)  # the protocol's times are UTC
-    speed, bearing = _number(query, "speed"), _number(query, "bearing")
+    speed = _number(query, "speed")
+    bearing = _number(query, "bearing" if "bearing" in query else "heading")
     return device, _fix(lon, lat, at, _number(query, "accuracy"), None if speed is None else speed * KNOT_MPS, bearing)
 
 

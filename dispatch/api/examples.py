@@ -17,6 +17,9 @@ HOSPITAL = {
     "lat": -7.268,
     "emergency": True,
     "eta_s": 412.0,
+    "units_there": 2,
+    "units_coming": 1,
+    "waited_s": 1980.0,
 }
 DONE = {"seq": 812, "events": [], "report_id": None, "incident_id": None, "assignment_ids": []}
 UNIT = {
@@ -180,6 +183,8 @@ ANSWERS: dict[tuple[str, str], Any] = {
         "target_s": 420.0,
     },
     ("GET", "/api/v1/unit/push"): {"key": "BP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIg…", "subscribed": False},
+    ("PUT", "/api/v1/unit/push"): {"key": "BP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIg…", "subscribed": True},
+    ("DELETE", "/api/v1/unit/push"): {"key": "BP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIg…", "subscribed": False},
     **{
         ("POST", f"/api/v1/unit/{verb}"): {**DONE, "events": [event]}
         for verb, event in (
@@ -188,6 +193,18 @@ ANSWERS: dict[tuple[str, str], Any] = {
             ("report_at_scene", "unit_at_scene"),
             ("report_clear", "unit_cleared"),
             ("count_patients", "patients_counted"),
+            ("end_duty", "duty_ended"),
+            ("receipt_job", "job_receipted"),
+            ("acknowledge_job", "job_acknowledged"),
+            ("decline_job", "job_declined"),
+            ("report_at_patient", "unit_at_patient"),
+            ("report_safe", "crew_safe"),
+            ("report_transporting", "unit_transporting"),
+            ("report_at_hospital", "unit_at_hospital"),
+            ("request_backup", "alarm_raised"),
+            ("note_incident", "incident_noted"),
+            ("take_out_of_service", "unit_out_of_service"),
+            ("return_to_service", "unit_returned"),
         )
     },
 }

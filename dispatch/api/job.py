@@ -47,6 +47,12 @@ class Destination(msgspec.Struct):
     lat: float
     emergency: bool
     eta_s: float | None = None
+    units_there: int = 0
+    """Other units of this region that stand there now with a patient not handed over."""
+    units_coming: int = 0
+    """Others on their way there."""
+    waited_s: float | None = None
+    """How long the longest of those has been there."""
 
 
 class AboutPlace(msgspec.Struct):

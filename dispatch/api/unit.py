@@ -17,8 +17,9 @@ from dispatch.api.job import Destination, Feed, feed_of, roads_of, waiting_for
 from dispatch.api.problems import Problem
 from dispatch.api.routes import CREW, Call, Route, json
 from dispatch.api.services import Services
+from dispatch.fold import State
 from dispatch.live import NotLeading
-from dispatch.model import Place, Position
+from dispatch.model import AssignmentState, Place, Position
 from dispatch.publish import Subscriber
 from dispatch.region import Post
 from geo.router import REGULAR
@@ -201,11 +202,30 @@ async def hospitals(call: Call) -> web.StreamResponse:
         router = services.live.router
         times = router.matrix_s([(here.lon, here.lat)], [(h.lon, h.lat) for h in there], REGULAR)[0].tolist()
     found = [
-        Destination(h.code, h.name, h.lon, h.lat, h.emergency, round(s, 1) if math.isfinite(s) else None)
+        Destination(
+            h.code, h.name, h.lon, h.lat, h.emergency, round(s, 1) if math.isfinite(s) else None,
+            *_at_the_door(hub.state, h.code, unit_id, services.clock.now()),
+        )
         for s, h in zip(times, there, strict=True)
-    ]
+    ]  # fmt: skip
     found.sort(key=lambda d: (not d.emergency, d.eta_s is None, d.eta_s or 0.0, d.hospital_id))
     return json(found[:HOSPITALS_MAX])
+
+
+def _at_the_door(state: State, hospital_id: str, but: str, now: datetime) -> tuple[int, int, float | None]:
+    """What our own units tell of an emergency department: (others there, others coming, how long the longest waits).
+
+    Whether it diverts or is closed nobody tells this server; a queue at its door is what there is to see.
+    """
+    others = [
+        state.assignments[u.assignment_id]
+        for u in state.units.values()
+        if u.assignment_id is not None and u.unit_id != but
+    ]
+    bound = [a for a in others if a.hospital_id == hospital_id]
+    since = [a.at_hospital_at for a in bound if a.state == AssignmentState.AT_HOSPITAL and a.at_hospital_at is not None]
+    coming = sum(a.state == AssignmentState.TRANSPORTING for a in bound)
+    return len(since), coming, max(0.0, (now - min(since)).total_seconds()) if since else None
 
 
 async def fixes(call: Call) -> web.StreamResponse:

@@ -401,6 +401,18 @@ async def test_trackers_sign_in_the_way_their_makers_built_them(server: Server) 
                  "timestamp": str(int((now.timestamp() + 4) * 1000)), "batt": "76"}  # fmt: skip
         async with http.get(base + "osmand", params={**query, "key": token}) as r:
             assert (r.status, (await r.json())["accepted"]) == (200, 1)
+        form = {**query, "timestamp": str(int((now.timestamp() + 4.6) * 1000)), "lat": "-7.2606"}
+        async with http.post(base + "osmand", data=form, params={"key": token}) as r:
+            assert (r.status, (await r.json())["accepted"]) == (200, 1)
+        when = datetime.fromtimestamp(now.timestamp() - 1, UTC).isoformat()
+        coords = {"latitude": -7.2607, "longitude": 112.7404, "accuracy": 5, "speed": 3.0, "heading": 90}
+        newer = {"location": {"timestamp": when, "coords": coords}, "device_id": "A1"}
+        async with http.post(base + "osmand", json=newer, params={"key": token}) as r:
+            assert (r.status, (await r.json())["flagged"]) == (200, [{"index": 0, "why": "out_of_order"}])
+        async with http.post(base + "osmand", json={"device_id": "A1"}, params={"key": token}) as r:
+            assert (r.status, (await r.json())["code"]) == (422, "invalid_body")
+        async with http.post(base + "osmand", data=b"\xff", params={"key": token}) as r:
+            assert r.status == 415
         for wrong in ({}, {"key": "x"}, {"key": server.unit_tokens["A1"]}):
             async with http.get(base + "osmand", params={**query, **wrong}) as r:
                 assert r.status in (401, 403)

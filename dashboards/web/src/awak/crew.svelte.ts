@@ -41,6 +41,8 @@ export class Crew {
   waiting = $state.raw<Waiting | null>(null);
   setup = $state.raw<Setup | null>(null);
   hospitals = $state.raw<Hospital[]>([]);
+  /** When the list was true, by the server's clock; 0: not known. */
+  hospitals_ms = $state(0);
   queue = $state.raw<Action[]>([]);
   connected = $state(false);
   heard_ms = $state(0);
@@ -140,17 +142,21 @@ export class Crew {
   }
 
   async #restore(): Promise<void> {
-    const [queue, picture, setup, hospitals] = await Promise.all([
+    const [queue, picture, setup, hospitals, hospitals_ms] = await Promise.all([
       outbox.all(),
       kept.get<{ unit: CrewUnit; job: Job | null }>("picture"),
       kept.get<Setup>("setup"),
       kept.get<Hospital[]>("hospitals"),
+      kept.get<number>("hospitals_ms"),
       this.pictures.restore(),
     ]);
     this.#order = Math.max(this.#order, queue.at(-1)?.order ?? 0);
     this.queue = [...queue, ...this.queue];
     this.setup ??= setup ?? null;
-    if (this.hospitals.length === 0) this.hospitals = hospitals ?? [];
+    if (this.hospitals.length === 0) {
+      this.hospitals = hospitals ?? [];
+      this.hospitals_ms = hospitals_ms ?? 0;
+    }
     if (picture && !this.unit) {
       this.unit = picture.unit;
       this.job = picture.job;
@@ -279,14 +285,21 @@ export class Crew {
   }
 
   /** Asked for at the scene, before the question comes up, and kept: the choice must work in a basement. */
-  async #listHospitals(): Promise<void> {
+  #listHospitals(): void {
     const id = this.job?.assignment.assignment_id ?? "";
     if (this.#listed === id || this.state !== "at_scene" || !this.connected) return;
     this.#listed = id;
+    void this.askHospitals();
+  }
+
+  /** Again when the question comes up: the queues at their doors change. Without a line the list stays, with its age. */
+  async askHospitals(): Promise<void> {
     try {
       const found = await call<Hospital[]>("GET", "/api/v1/unit/hospitals", undefined, { token: this.token });
       this.hospitals = found;
+      this.hospitals_ms = time.exact_ms;
       void kept.set("hospitals", found);
+      void kept.set("hospitals_ms", this.hospitals_ms);
     } catch {
       this.#listed = "";
     }
@@ -412,6 +425,6 @@ export class Crew {
     }
     this.#steer();
     if (this.connected) void this.where.route(this.token);
-    void this.#listHospitals();
+    this.#listHospitals();
   }
 }

@@ -3,7 +3,7 @@ import type { Action } from "./steps";
 
 const DATABASE = "siaga-awak";
 /** Also named in sw.js, which reads `kept` to say that a job has arrived. */
-const VERSION = 2;
+const VERSION = 3;
 
 /** A picture that waits for the line. */
 export interface Picture {
@@ -23,8 +23,16 @@ function open(): Promise<IDBDatabase> {
         request.result.createObjectStore("kept");
       }
       if (event.oldVersion < 2) request.result.createObjectStore("pictures", { keyPath: "key" });
+      if (event.oldVersion < 3) request.result.createObjectStore("track", { autoIncrement: true });
     };
-    request.onsuccess = () => resolve(request.result);
+    request.onsuccess = () => {
+      // A newer release in another window must not wait for this one.
+      request.result.onversionchange = () => {
+        request.result.close();
+        shared = null;
+      };
+      resolve(request.result);
+    };
     request.onerror = () => reject(request.error ?? new Error("indexedDB"));
   });
 }
@@ -47,6 +55,22 @@ const line = <T extends { key: string; order: number }>(store: string) => ({
   add: (item: T): Promise<IDBValidKey> => run(store, "readwrite", (s) => s.put(item)),
   remove: (key: string): Promise<undefined> => run(store, "readwrite", (s) => s.delete(key)),
 });
+
+/** Positions in the order they were taken, numbered by the database; a restart loses none. */
+export const track = {
+  add: (fix: unknown): Promise<IDBValidKey> => run("track", "readwrite", (s) => s.add(fix)),
+  count: (): Promise<number> => run("track", "readonly", (s) => s.count()),
+  /** The oldest ones, and the number of the last of them. */
+  oldest: async <T>(max: number): Promise<{ fixes: T[]; last: IDBValidKey | undefined }> => {
+    const [fixes, numbers] = await Promise.all([
+      run<T[]>("track", "readonly", (s) => s.getAll(null, max)),
+      run("track", "readonly", (s) => s.getAllKeys(null, max)),
+    ]);
+    return { fixes, last: numbers.at(Math.min(fixes.length, numbers.length) - 1) };
+  },
+  forget: (upto: IDBValidKey): Promise<undefined> =>
+    run("track", "readwrite", (s) => s.delete(IDBKeyRange.upperBound(upto))),
+};
 
 export const outbox = line<Action>("outbox");
 export const pictures = line<Picture>("pictures");

@@ -49,6 +49,10 @@ export interface Hospital {
   lat: number;
   emergency: boolean;
   eta_s?: number | null;
+  /** Our own units at its door, on their way there, and how long the first has waited. */
+  units_there?: number;
+  units_coming?: number;
+  waited_s?: number | null;
 }
 
 /** An incident that lacks a unit like this one, while this one is busy. */

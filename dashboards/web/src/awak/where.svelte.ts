@@ -2,6 +2,7 @@
 import { call, Problem } from "../lib/api";
 import { time } from "../lib/clock.svelte";
 import { L } from "../lib/lang.svelte";
+import { track } from "./outbox";
 import { progress, type Way } from "./route";
 
 export interface Fix {
@@ -12,10 +13,10 @@ export interface Fix {
   heading_deg: number | null;
 }
 
-/** With the phone's own clock: what it is off by is known when the fix is sent, perhaps not when it is taken. */
-type Kept = Fix & { at_ms: number };
+/** With the phone's own clock and what it was known to be off by then; 0: not known yet, what is known when it is sent is taken. */
+type Kept = Fix & { at_ms: number; offset_ms: number };
 
-/** Eight hours at one fix in ten seconds; older ones are dropped first. */
+/** Eight hours at one fix in ten seconds; older ones are dropped first, a hundred at a time. */
 const FIXES_MAX = 2880;
 const FIXES_SENT_MAX = 100;
 /** Beside the way by more than a wide street and the receiver's own error. */
@@ -38,11 +39,19 @@ export class Where {
 
   #watch: number | null = null;
   #precise = false;
-  #fixes: Kept[] = [];
+  /** How many wait in the phone's database; null until it has been asked. */
+  #kept: number | null = null;
+  /** What a full phone would not keep; lost at a restart. */
+  #loose: Kept[] = [];
   #last_ms = 0;
   #sending = false;
 
-  constructor(private readonly every_s: (moving: boolean) => number) {}
+  constructor(private readonly every_s: (moving: boolean) => number) {
+    void track.count().then(
+      (n) => (this.#kept = n),
+      () => (this.#kept = 0),
+    );
+  }
 
   /** `precise` costs battery: with a job, not while parked at the post. "off" stops listening to the receiver. */
   watch(mode: "precise" | "coarse" | "off"): void {
@@ -78,24 +87,46 @@ export class Where {
     if (this.way) this.#off = progress(this.way, fix).off_m > OFF_M + (fix.accuracy_m ?? 0) ? this.#off + 1 : 0;
     if (Date.now() - this.#last_ms < this.every_s((fix.speed_mps ?? 0) > 1) * 1000) return;
     this.#last_ms = Date.now();
-    this.#fixes.push({ ...fix, at_ms: Date.now() });
-    if (this.#fixes.length > FIXES_MAX) this.#fixes.shift();
+    void this.#keep({ ...fix, at_ms: Date.now(), offset_ms: time.offset_ms });
   }
 
-  async sendFixes(token: string): Promise<void> {
-    if (this.#sending || this.#fixes.length === 0) return;
-    this.#sending = true;
-    const batch = this.#fixes.slice(0, FIXES_SENT_MAX);
-    const fixes = batch.map(({ at_ms, ...fix }) => ({
-      ...fix,
-      fixed_at: new Date(at_ms + time.offset_ms).toISOString(),
-    }));
+  async #keep(fix: Kept): Promise<void> {
     try {
-      await call("POST", "/api/v1/unit/fixes", { fixes }, { token });
-      this.#fixes.splice(0, batch.length);
-    } catch (error) {
-      // Refused as a whole: sending the same again would not help.
-      if (error instanceof Problem && error.status === 422) this.#fixes.splice(0, batch.length);
+      await track.add(fix);
+      this.#kept = await track.count();
+      if (this.#kept > FIXES_MAX) {
+        const { last } = await track.oldest(FIXES_SENT_MAX);
+        if (last !== undefined) await track.forget(last);
+      }
+    } catch {
+      this.#loose = [...this.#loose, fix].slice(-FIXES_SENT_MAX);
+    }
+  }
+
+  /** A batch of what waits, the oldest first. */
+  async sendFixes(token: string): Promise<void> {
+    if (this.#sending || (this.#kept === 0 && this.#loose.length === 0)) return;
+    this.#sending = true;
+    try {
+      const { fixes: kept, last } = await track
+        .oldest<Kept>(FIXES_SENT_MAX)
+        .catch(() => ({ fixes: [], last: undefined }) as { fixes: Kept[]; last: undefined });
+      const loose = kept.length > 0 ? [] : this.#loose;
+      const fixes = [...kept, ...loose].map(({ at_ms, offset_ms, ...fix }) => ({
+        ...fix,
+        fixed_at: new Date(at_ms + (offset_ms || time.offset_ms)).toISOString(),
+      }));
+      if (fixes.length > 0)
+        try {
+          await call("POST", "/api/v1/unit/fixes", { fixes }, { token });
+        } catch (error) {
+          // Refused as a whole: sending the same again would not help. Anything else: later.
+          if (!(error instanceof Problem)) throw error;
+          if (error.status !== 422) return;
+        }
+      if (last !== undefined) await track.forget(last);
+      this.#loose = this.#loose.filter((fix) => !loose.includes(fix));
+      this.#kept = await track.count().catch(() => 0);
     } finally {
       this.#sending = false;
     }
