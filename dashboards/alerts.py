@@ -198,21 +198,28 @@ def _area(code: str, region: Region, shapes: Areas) -> str:
 
 def feed(alerts: Alerts, found: list[Alert]) -> str:
     """Warnings of the last month, cancelled ones said to be so."""
-    entries = []
+    entries, region = [], alerts.region
     for alert in found:
         said = alert.said
         ended = "" if alert.cancelled_at is None else "Dibatalkan: "
         drill = "LATIHAN: " if said.exercise else ""
-        where = ", ".join(alerts.names(said)) or alerts.region.name
-        until = stamp(said.expires_at, alerts.region.utc_offset_h)[:16].replace("T", " ")
+        where = ", ".join(alerts.names(said)) or region.name
+        until = stamp(said.expires_at, region.utc_offset_h)[:16].replace("T", " ")
         text = "\n".join(t for t in (said.description, said.instruction, f"{where}; berlaku sampai {until}") if t)
         at = alert.cancelled_at or alert.sent_at
         link = f"/api/v1/public/alerts/{alert.id}.xml"
         entries.append(
-            entry(f"alert:{alert.id}", f"{ended}{drill}{said.headline}", at, text, link, "application/cap+xml")
+            entry(
+                f"{region.code}:alert:{alert.id}",
+                f"{ended}{drill}{said.headline}",
+                at,
+                text,
+                link,
+                "application/cap+xml",
+            )
         )
     latest = max((a.cancelled_at or a.sent_at for a in found), default=alerts.now())
-    return atom(f"Peringatan 112 {alerts.region.name}", "/api/v1/public/alerts.atom", latest, entries)
+    return atom(f"{region.code}:alerts", f"Peringatan 112 {region.name}", "/api/v1/public/alerts.atom", latest, entries)
 
 
 def routes(alerts: Alerts) -> list[Route]:

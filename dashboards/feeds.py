@@ -20,11 +20,13 @@ def stamp(at: datetime, offset_h: float) -> str:
     return at.astimezone(timezone(timedelta(hours=offset_h))).replace(microsecond=0).isoformat()
 
 
-def atom(title: str, address: str, updated_at: datetime, entries: list[str]) -> str:
-    """An Atom feed (RFC 4287). `address` is its own path; readers resolve it against where they found it."""
+def atom(name: str, title: str, address: str, updated_at: datetime, entries: list[str]) -> str:
+    """An Atom feed (RFC 4287). `name` never changes and is this region's alone; `address` is the feed's own path, which
+    readers resolve against where they found it.
+    """
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n<feed xmlns="http://www.w3.org/2005/Atom" xml:lang="id">'
-        f"<title>{escape(title)}</title><id>urn:siaga112:{escape(address)}</id>"
+        f"<title>{escape(title)}</title><id>urn:siaga112:{escape(name)}</id>"
         f'<updated>{updated_at.isoformat()}</updated><link rel="self" href="{escape(address)}"/>'
         f"<author><name>Siaga 112</name></author>{''.join(entries)}</feed>\n"
     )

@@ -241,7 +241,8 @@ def as_atom(public: PublicFigures) -> str:
         text = f"{h.within} dari {h.n} keadaan darurat prioritas 1. Definisi {public.definition}."
         entries.append(entry(f"{public.region}:{p.period}:{last:%Y-%m-%d}", title, p.until, text, "/", "text/html"))
     latest = max((p.until for p in public.periods), default=public.made_at)
-    return atom(f"112 {public.region_name}: 7 menit", "/api/v1/public/figures.atom", latest, entries)
+    name = f"{public.region}:figures"
+    return atom(name, f"112 {public.region_name}: 7 menit", "/api/v1/public/figures.atom", latest, entries)
 
 
 # --- serving

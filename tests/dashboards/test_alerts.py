@@ -20,6 +20,7 @@ from dispatch.pack import load
 from geo.places_tables import read_kecamatan
 from geo.zones import open_zones
 from siaga.serve import Server
+from tests.dashboards.atoms import check_atom
 from tests.dispatch.server import ROLES, client, town_server
 
 PACK = Path(__file__).resolve().parents[2] / "regions" / "surabaya"
@@ -35,6 +36,18 @@ INFO_ORDER = (
 )
 AREA_ORDER = "areaDesc polygon circle geocode altitude ceiling"
 """Sequences of the CAP 1.2 schema (OASIS, 1 July 2010, section 3.4)."""
+SEVERAL = "code info category responseType eventCode parameter resource area polygon circle geocode"
+"""All others at most once in their parent."""
+WORDS = {
+    "status": "Actual Exercise System Test Draft",
+    "msgType": "Alert Update Cancel Ack Error",
+    "scope": "Public Restricted Private",
+    "category": "Geo Met Safety Security Rescue Fire Health Env Transport Infra CBRNE Other",
+    "urgency": "Immediate Expected Future Past Unknown",
+    "severity": "Extreme Severe Moderate Minor Unknown",
+    "certainty": "Observed Likely Possible Unlikely Unknown",
+}
+"""Enumerations of the same section."""
 NEEDED = {
     "alert": {"identifier", "sender", "sent", "status", "msgType", "scope"},
     "info": {"category", "event", "urgency", "severity", "certainty"},
@@ -51,6 +64,7 @@ def in_order(element: ElementTree.Element, order: str) -> list[str]:
     names = [child.tag.removeprefix(f"{{{NAMESPACE}}}") for child in element]
     places = [order.split().index(n) for n in names]
     assert places == sorted(places), names
+    assert all(names.count(n) == 1 for n in names if n not in SEVERAL.split()), names
     return names
 
 
@@ -63,8 +77,17 @@ def check_cap(text: str) -> ElementTree.Element:
     for name in ("identifier", "sender"):  # section 3.2.1: no spaces, commas, < or &
         assert not re.search(r"[\s,<&]", root.findtext(f"c:{name}", "", ns))
     for element in root.iter():
-        if element.tag.endswith(("}sent", "}expires")):
+        name = element.tag.removeprefix(f"{{{NAMESPACE}}}")
+        if name in ("sent", "expires"):
             assert TIME.fullmatch(element.text or "")
+        if name in WORDS:
+            assert element.text in WORDS[name].split()
+        if name == "geocode":
+            assert [child.tag.removeprefix(f"{{{NAMESPACE}}}") for child in element] == ["valueName", "value"]
+        if name == "references":  # section 3.2.1: sender,identifier,sent
+            assert len((element.text or "").split(",")) == 3
+        if name == "language":
+            assert re.fullmatch(r"[a-zA-Z]{1,8}(-[a-zA-Z0-9]{1,8})*", element.text or "")  # RFC 3066
     for info in root.iterfind("c:info", ns):
         assert NEEDED["info"] <= set(in_order(info, INFO_ORDER))
         for area in info.iterfind("c:area", ns):
@@ -131,8 +154,9 @@ async def test_an_entry_keeps_its_name_when_its_warning_is_cancelled() -> None:
     alerts = Alerts(None, REGION, ZONES, lambda: NOW)  # type: ignore[arg-type]
     kept = [Alert("ab12", NOW, said(headline="<b>Banjir</b> & angin"))]
     atom = "{http://www.w3.org/2005/Atom}"
-    before = ElementTree.fromstring(feed(alerts, kept))
-    after = ElementTree.fromstring(feed(alerts, [Alert("ab12", NOW, kept[0].said, "", NOW)]))
+    before = check_atom(feed(alerts, kept))
+    after = check_atom(feed(alerts, [Alert("ab12", NOW, kept[0].said, "", NOW)]))
+    check_atom(feed(alerts, []))
     ids = [root.findtext(f"{atom}entry/{atom}id") for root in (before, after)]
     titles = [root.findtext(f"{atom}entry/{atom}title") for root in (before, after)]
     assert ids[0] == ids[1]

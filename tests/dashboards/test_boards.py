@@ -18,6 +18,7 @@ from aiohttp import web
 from typer.testing import CliRunner
 
 from dashboards import boards as boards_module
+from dashboards import drill as drill_module
 from dashboards.boards import Board, BoardQuery, Boards
 from dashboards.boards import routes as board_routes
 from dashboards.calls import Calls, CallsQuery
@@ -354,6 +355,28 @@ async def test_the_table_holds_every_row_of_the_list(boards: Boards) -> None:
     rows = list(csv.DictReader(io.StringIO(answer.body.decode("utf-8-sig"))))
     assert len(rows) == (await drill_of(boards, verdict="late")).n
     assert {r["verdict"] for r in rows} == {"late"}
+
+
+async def test_a_table_too_large_is_refused_and_not_cut_off(boards: Boards, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drill_module, "TABLE_MAX", 20)
+    with pytest.raises(Problem) as refused:
+        await ask(drill_routes(boards), "/api/v1/board/incidents.csv", DrillQuery(**PERIOD))
+    assert refused.value.code == "too_many_rows"
+    assert refused.value.detail["rows"] > 20
+
+
+async def test_one_emergency_is_a_figure_with_an_interval_that_says_how_little_that_is(boards: Boards) -> None:
+    """No chart claims a change, no forecast is made up, and the number leads to the one."""
+    ring_at = (await drill_of(boards, verdict="counted")).rows[0].rang_at
+    assert ring_at is not None
+    alone = {"since": ring_at, "until": ring_at + timedelta(microseconds=1)}
+    board = await board_of(boards, **alone)
+    headline = board.figures.summary.headline
+    assert headline.n == (await drill_of(boards, verdict="counted", **alone)).n == 1
+    assert headline.low is not None
+    assert headline.high is not None
+    assert headline.high - headline.low > 0.7
+    assert not any(p.signal for p in (*board.figures.days, *board.figures.p90_days))
 
 
 @pytest.mark.parametrize("text", ["' OR 1=1 --", "../../etc/passwd", "\u202e", "<script>alert(1)</script>", "-", "~"])

@@ -16,11 +16,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboards.boards import Boards
-from dashboards.public import COLUMNS, Atom, CardQuery, PublicFigures, as_csv, atoms, make_public, routes, spans
+from dashboards.public import (
+    COLUMNS,
+    Atom,
+    CardQuery,
+    PublicFigures,
+    as_atom,
+    as_csv,
+    atoms,
+    make_public,
+    routes,
+    spans,
+)
 from dispatch.api.problems import Problem
 from dispatch.api.routes import openapi
 from sla.disclosure import SMALL_N
 from sla.sample import START
+from tests.dashboards.atoms import ATOM, check_atom
 from tests.dashboards.test_boards import REGION, ask, board_of, boards_of
 
 DAYS = 64
@@ -188,6 +200,17 @@ async def test_the_card_is_a_picture_whatever_is_asked(boards: Boards, lang: str
     assert root.attrib["role"] == "img"
     assert "7" in root.attrib["aria-label"]
     assert b"script" not in answer.body
+
+
+async def test_the_feed_of_figures_is_atom_and_names_each_days_entry_anew(boards: Boards) -> None:
+    """A reader shows a new figure once, and no figure twice."""
+    first = check_atom(as_atom(await figures(boards)))
+    again = check_atom(as_atom(await figures(boards, NOW + timedelta(hours=2))))
+    later = check_atom(as_atom(await figures(boards, NOW + timedelta(days=1))))
+    names = [[e.findtext(f"{ATOM}id") for e in feed.findall(f"{ATOM}entry")] for feed in (first, again, later)]
+    assert len(names[0]) == 3
+    assert names[0] == names[1]
+    assert not set(names[0]) & set(names[2])
 
 
 async def test_an_empty_journal_shows_no_figure() -> None:
