@@ -37,11 +37,13 @@ def full_paint_ms(page: Page, address: str) -> float:
 
 
 def filter_ms(page: Page, zone: str) -> float:
-    before = page.locator(".card.head p .link").first.inner_text()
+    before = page.locator(".card.head p .link").nth(1).inner_text()
     started = float(page.evaluate("performance.now()"))
     page.get_by_role("combobox", name="Kecamatan").select_option(zone)
     page.wait_for_function(
-        "(before) => document.querySelector('.card.head p .link')?.textContent !== before", arg=before, polling="raf"
+        "(before) => document.querySelectorAll('.card.head p .link')[1]?.textContent !== before",
+        arg=before,
+        polling="raf",
     )
     return float(page.evaluate(NEXT_FRAME)) - started
 
@@ -80,7 +82,7 @@ def measure(page: Page, base: str, years: float) -> None:
     for n in range(REPEATS):
         first = today - timedelta(days=round(365 * years) - n)
         paints.append(full_paint_ms(page, f"{base}/dasbor?masa=own&dari={first}&sampai={today}"))
-        n_text = page.locator(".card.head p .link").first.inner_text()
+        n_text = page.locator(".card.head p .link").nth(1).inner_text()
         filters.append(filter_ms(page, f"35.78.{n + 3:02}"))
         ahead = today + timedelta(days=30 + n)
         idle.append(full_paint_ms(page, f"{base}/dasbor?masa=own&dari={ahead}&sampai={ahead}"))

@@ -116,7 +116,7 @@ def test_the_screen_says_what_the_report_says(windows: Windows, report: tuple[Pa
 def test_every_number_leads_to_its_emergencies(windows: Windows) -> None:
     """Headline, cause, kecamatan on map and table, hour and weekday, unit."""
     page = board(windows)
-    leads_to(page, page.locator(".card.head p .link").first)
+    leads_to(page, page.locator(".card.head p .link").nth(1))
     leads_to(page, page.locator(".causes li .link").first)
     leads_to(page, page.locator(".heat tbody button:not([disabled])").nth(40))
     page.get_by_text(re.compile(r"Tabel · \d+")).click()
@@ -126,13 +126,70 @@ def test_every_number_leads_to_its_emergencies(windows: Windows) -> None:
     leads_to(page, page.locator("details .scroll tbody tr").nth(3).locator(".link"))
 
 
+def test_agencies_hospitals_units_and_calls_lead_to_what_is_behind_them(windows: Windows) -> None:
+    """Jobs where a job is counted, calls where calls are; a time leads to what took longer, a point to its day."""
+    page = board(windows)
+
+    def card(title: str) -> Locator:
+        return page.locator(".card").filter(has=page.get_by_role("heading", name=title))
+
+    leads_to(page, page.locator(".card.head p .link").nth(0))
+    leads_to(page, card("Instansi dan pos").locator("tbody .link").first)
+    leads_to(page, card("Instansi dan pos").locator("tbody .link").last)
+    leads_to(page, card("Kru tertahan").locator("tbody .link").first)
+    leads_to(page, card("Unit tersibuk").locator("tbody tr").first.locator(".link").nth(1))
+    leads_to(page, card("Telepon").locator(".link").first)
+    leads_to(page, card("bukan keadaan darurat").locator(".link").first)
+    leads_to(page, page.locator(".causes h2 .link"))
+    for timed in (
+        page.locator(".card.head .trio .link").nth(1),
+        page.locator(".phases tbody tr").last.locator(".link").nth(1),
+    ):
+        timed.click()
+        expect(page.locator(".latest h2")).to_contain_text("lebih lama dari")
+        expect(page.locator(".latest li").first).to_be_visible()
+    page.get_by_text("Tanpa unit siap sama sekali").click()
+    for window in page.locator(".windows .link").all()[:1]:  # ten days may have none
+        window.click()
+        expect(page.locator(".latest li").first).to_be_visible()
+    chart = page.locator("figure").filter(has=page.get_by_role("img", name="Bagian tepat waktu"))
+    chart.get_by_text("Lihat sebagai tabel").click()
+    row = chart.locator("tbody tr").nth(2)
+    n = row.locator("td").last.inner_text()
+    row.locator(".link").click()
+    expect(page.locator(".latest h2 .muted")).to_have_text(n)
+
+
+def test_a_change_noted_by_hand_is_a_labelled_line_until_it_is_removed(windows: Windows) -> None:
+    """Everybody sees it with its author; who may not write is offered no form."""
+    page = board(windows)
+    page.get_by_role("button", name="Catatan perubahan").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Mulai").fill(str(FIRST + timedelta(days=3)))
+    dialog.get_by_label("Yang berubah").fill("pos baru Pakal")
+    dialog.get_by_role("button", name="Catat", exact=True).click()
+    expect(dialog.locator("li")).to_contain_text("pos baru Pakal · manager")
+    assert "\n".join(violations(page)) == ""
+    dialog.get_by_role("button", name="Tutup").click()
+    expect(page.locator("svg .words")).to_have_text(["pos baru Pakal"] * 2)
+    other = board(windows, role="auditor")
+    expect(other.locator("svg .words").first).to_be_visible()
+    other.get_by_role("button", name="Catatan perubahan").click()
+    expect(other.get_by_role("dialog").locator("form")).to_have_count(0)
+    page.get_by_role("button", name="Catatan perubahan").click()
+    page.get_by_role("button", name="Hapus pos baru Pakal").click()
+    expect(page.get_by_role("dialog").locator("li")).to_have_text("Belum ada yang dicatat.")
+    page.get_by_role("dialog").get_by_role("button", name="Tutup").click()
+    expect(page.locator("svg .words")).to_have_count(0)
+
+
 def test_a_filter_changes_figure_and_list_together(windows: Windows) -> None:
     """And a number inside a filtered board keeps the filter."""
     page = board(windows)
-    whole = number(page.locator(".card.head p .link").first.inner_text())
+    whole = number(page.locator(".card.head p .link").nth(1).inner_text())
     page.get_by_role("combobox", name="Kecamatan").select_option("35.78.03")
-    expect(page.locator(".card.head p .link").first).not_to_have_text(f"{whole:,}".replace(",", "."))
-    leads_to(page, page.locator(".card.head p .link").first)
+    expect(page.locator(".card.head p .link").nth(1)).not_to_have_text(f"{whole:,}".replace(",", "."))
+    leads_to(page, page.locator(".card.head p .link").nth(1))
     assert 0 < listed(page) < whole
 
 
