@@ -18,7 +18,7 @@ import numpy as np
 from aiohttp import web
 
 from dispatch.api.problems import Problem
-from dispatch.api.routes import READERS, Call, Route
+from dispatch.api.routes import READERS, Call, Route, json
 from dispatch.region import Region
 from sla.charts import Point, imr_chart, p_chart
 from sla.columns import CALL, OFFLOAD, ROW, Ledger, View
@@ -43,6 +43,9 @@ DAYS_CHARTED_MAX = 400
 WINDOWS_LISTED_MAX = 50
 DISMISSALS_LISTED_MAX = 12
 GZIP_LEVEL = 4
+NEWS_S = 25.0
+"""Longest a question for news is held: under the 30 s after which proxies give up."""
+NEWS_LOOK_S = 1.0
 
 Pair = tuple[str, str]
 """A name in Indonesian and English."""
@@ -65,6 +68,18 @@ class BoardQuery(msgspec.Struct, frozen=True):
         """Raises Problem("invalid_query")."""
         if self.shift and self.shift not in SHIFT_NAMES:
             raise Problem("invalid_query", "shift", {"known": list(SHIFT_NAMES)})
+
+
+class NewsQuery(msgspec.Struct, frozen=True):
+    """`after`: the `last_seq` of the figures one has."""
+
+    after: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+
+
+class News(msgspec.Struct, frozen=True):
+    """The last journal line the figures know."""
+
+    seq: int
 
 
 class HeatCell(msgspec.Struct, frozen=True):
@@ -197,6 +212,15 @@ class Boards:
             view = self.ledger.view(since, until)
             stands = standing(self.ledger, self.region, self.utilisation, since, until, now)
             return await asyncio.to_thread(figures_of, view, of, stands)
+
+    async def news(self, after: int) -> int:
+        """The last line folded: at once when it is another than `after`, else when one comes, else after a while."""
+        deadline_s = asyncio.get_running_loop().time() + NEWS_S
+        while (seq := self.ledger.fold.timeline.last_seq or 0) == after:  # another: also fewer, after a refold
+            if asyncio.get_running_loop().time() >= deadline_s:
+                break
+            await asyncio.sleep(NEWS_LOOK_S)
+        return seq
 
     async def in_thread(self, make: Callable[[], Any]) -> Any:
         """Draws something, one at a time with everything else that is computed for managers."""
@@ -416,7 +440,7 @@ SHIFT_NAMES = tuple(name for name, _, _ in SHIFTS)
 
 
 def routes(boards: Boards) -> list[Route]:
-    """The route of the managers' board."""
+    """The managers' board, and the word that there is something new on it."""
 
     async def board(call: Call) -> web.StreamResponse:
         query: BoardQuery = call.query
@@ -424,7 +448,14 @@ def routes(boards: Boards) -> list[Route]:
         now = call.services.clock.now()
         return answer(call, await boards.board(query.since, query.until, query.slice(), now))
 
+    async def news(call: Call) -> web.StreamResponse:
+        return json(News(await boards.news(call.query.after)))
+
     return [
+        Route(
+            "GET", "/api/v1/board/news", news, "Held until the figures are about to change, at most 25 s.",
+            roles=READERS, query=NewsQuery, answer=News, tag="boards",
+        ),
         Route(
             "GET",
             "/api/v1/board",
@@ -434,5 +465,5 @@ def routes(boards: Boards) -> list[Route]:
             query=BoardQuery,
             answer=Board,
             tag="boards",
-        )
-    ]
+        ),
+    ]  # fmt: skip

@@ -211,6 +211,22 @@ async def test_behind_every_call_figure_stand_exactly_its_calls(boards: Boards) 
     assert (await listed(which="dismissed", reason="no such")).n == 0
 
 
+async def test_who_asks_for_news_is_answered_when_there_is_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once when the figures are older than what is known, else with the next line, else after a bounded wait."""
+    found = boards_of(2)
+    last = found.ledger.fold.timeline.last_seq
+    assert last is not None
+    assert await found.news(last - 1) == last
+    monkeypatch.setattr(boards_module, "NEWS_LOOK_S", 0.0)
+    held = asyncio.create_task(found.news(last))
+    await asyncio.sleep(0)
+    assert not held.done()
+    found.ledger.fold.timeline.last_seq = last + 1
+    assert await held == last + 1
+    monkeypatch.setattr(boards_module, "NEWS_S", 0.0)
+    assert await found.news(last + 1) == last + 1
+
+
 async def test_packed_and_plain_answers_are_the_same(boards: Boards) -> None:
     query = BoardQuery(**PERIOD)
     plain = await ask(board_routes(boards), "/api/v1/board", query)
@@ -392,6 +408,7 @@ def test_the_routes_are_documented_and_guarded(boards: Boards) -> None:
     table = [*board_routes(boards), *drill_routes(boards), *job_routes(boards)]
     assert set(openapi(table, {}, "0")["paths"]) == {
         "/api/v1/board",
+        "/api/v1/board/news",
         "/api/v1/board/incidents",
         "/api/v1/board/incidents.csv",
         "/api/v1/board/jobs",

@@ -418,7 +418,7 @@ async def test_what_waits_for_a_unit_is_told_beside_its_job_and_never_instead_of
         assert status == 201
         incident = server.services.live.hub.state.reports[second["report_id"]].incident_id  # type: ignore[union-attr]
         async with asyncio.timeout(5.0):  # on a busy machine the matching of units may follow the answer
-            while (both := (await phone.get("/api/v1/unit/feed/poll", after=0))[1])["waiting"] is None:
+            while (both := (await phone.get("/api/v1/unit/feed/poll", after=0))[1])["waiting"] is None:  # noqa: ASYNC110 - no event says so
                 await asyncio.sleep(0.01)
         assert both["job"]["assignment"]["assignment_id"] == job
         assert both["waiting"]["incident_id"] == incident

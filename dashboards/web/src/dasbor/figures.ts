@@ -41,6 +41,8 @@ export interface Board {
     since: string;
     until: string;
     made_at: string;
+    /** The last journal line in them. */
+    last_seq: number;
     approximate: boolean;
     summary: {
       headline: Share;
