@@ -37,6 +37,27 @@ def where(page: Page, at: tuple[float, float]) -> tuple[float, float]:
     )
 
 
+def test_the_map_is_drawn_with_the_internet_cut(windows: Windows) -> None:
+    """Style, tiles and the labels' font come from this server, and nothing else is asked for anything."""
+    context = windows.context()
+    asked: list[str] = []
+    context.on("request", lambda request: asked.append(request.url))
+    base = windows.town.base
+    context.route(lambda url: not url.startswith((base, "data:", "blob:")), lambda route: route.abort())
+    page = windows.page(context)
+    page.goto(f"{base}/konsol")
+    page.fill("input[name=username]", "dispatcher")
+    page.fill("input[name=password]", windows.town.password)
+    page.press("input[name=password]", "Enter")
+    with page.expect_response(lambda answer: "/tiles/" in answer.url and answer.status == 200):
+        page.wait_for_selector(".map canvas.maplibregl-canvas")
+    expect(page.locator(".maplibregl-ctrl-attrib")).to_contain_text("OpenStreetMap")
+    assert page.evaluate("document.fonts.check('12px \"IBM Plex Sans\"')")
+    assert [url for url in asked if not url.startswith((base, "data:", "blob:"))] == []
+    assert any("ibm-plex-sans" in url for url in asked)
+    assert any("/map/style.json" in url for url in asked)
+
+
 def test_hazards_are_a_layer_with_a_legend_and_say_what_they_are(windows: Windows) -> None:
     """Off until asked for; a click on a mark reads its note out; off again nothing answers."""
     page = windows.console()
