@@ -10,12 +10,12 @@ export interface Suggestion {
 }
 
 export class Fleet extends Commanding {
-  /** Move-ups that go out by themselves unless somebody says no, the soonest first. */
+  /** Move-ups that go out by themselves unless somebody says no: the soonest first, then the most useful. */
   suggestions = $derived<Suggestion[]>(
     this.units
       .filter((unit) => unit.state === "available" && unit.move_up && !unit.move_up.declined)
       .map((unit) => ({ unit, move: unit.move_up! }))
-      .sort((a, b) => a.move.due_at.localeCompare(b.move.due_at)),
+      .sort((a, b) => a.move.due_at.localeCompare(b.move.due_at) || (b.move.gain ?? 0) - (a.move.gain ?? 0)),
   );
 
   /** Send a free unit to stand at a post; undone it goes back to where it stood. */
