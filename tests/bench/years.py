@@ -77,6 +77,9 @@ async def read(dsn: str) -> tuple[list[Any], Any]:
 
 async def write(dsn: str, lines: list[Any], snapshot: Any, years: int) -> None:
     region = pack.load(PACK)
+    state = State.restore(region, snapshot["body"])
+    if state is None:
+        raise SystemExit("the last state was written by another release; fill the source again")
     await prepare_database(dsn, region.code)
     owner = await connect(dsn, role=None)
     try:
@@ -85,14 +88,11 @@ async def write(dsn: str, lines: list[Any], snapshot: Any, years: int) -> None:
             by, first = timedelta(days=STEP_DAYS * (years - 1 - copy)), copy * len(lines)
             for start in range(0, len(lines), LINES):
                 rows = [
-                    (r[0], first + r[1], r[2] - by, r[3], r[4], r[5], earlier(r[6]), None, r[8])
+                    (r[0], first + r[1], r[2] - by, r[3], r[4], r[5], earlier(r[6]).encode(), None, r[8])
                     for r in lines[start : start + LINES]
                 ]
                 await owner.copy_records_to_table("journal", records=rows, columns=COLUMNS)
             log.info("%d of %d years written", copy + 1, years)
-        state = State.restore(region, snapshot["body"])
-        if state is None:
-            raise SystemExit("the last state was written by another release; fill the source again")
         state.seq += (years - 1) * len(lines)
         await owner.execute(
             "INSERT INTO snapshot (region, seq, at, body) VALUES ($1, $2, $3, $4)",

@@ -74,9 +74,11 @@ def windows(chromium: Browser, city: Street) -> Iterator[Windows]:
     assert opened.complaints == []
 
 
-def moved(page: Page, step: int) -> None:
-    """The vehicle stands a few metres further, and the phone has noticed."""
+def drives_on(page: Page, city: Street, step: int) -> None:
+    """Minutes later the vehicle stands a few metres further, and the phone has noticed."""
     before = page.evaluate(COUNT)
+    city.pass_s(EVERY_MIN * 60)
+    page.clock.fast_forward(EVERY_MIN * 60_000)
     page.context.set_geolocation({"longitude": HERE["longitude"] + step * 1e-5, "latitude": -7.2870, "accuracy": 8})
     until(page, lambda: page.evaluate(COUNT) > before)
 
@@ -119,9 +121,7 @@ def test_eight_hours_without_a_line_lose_no_step_and_no_position(windows: Window
     press(page, "Bersama pasien")
     safe: list[datetime] = []
     for number in range(HOURS * 60 // EVERY_MIN):
-        city.pass_s(EVERY_MIN * 60)
-        page.clock.fast_forward(EVERY_MIN * 60_000)
-        moved(page, number)
+        drives_on(page, city, number + 1)
         if number % 3 == 2:
             page.locator(".safe").click()
             safe.append(city.clock.now())

@@ -71,6 +71,8 @@ export interface Setup {
   tiles: string[];
   backup: { capability: string; name_id: string; name_en: string }[];
   posts: Record<string, string>;
+  /** A sign of life is owed this often at the scene; null: not here. */
+  crew_check_s?: number | null;
 }
 
 export interface CrewUnit {
