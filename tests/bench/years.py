@@ -1,7 +1,7 @@
 """Ten years of a board out of one: `python -m tests.bench.years FROM TO [--years 10]`, then `python -m tests.bench.board TO --years 10`.
 
 FROM was filled by `python -m tests.browser.year FROM --days 365`; simulating ten years would take an hour and a half. The
-journal is written ten times, each copy 364 days before the next (weekdays stay), incident numbers moved with their dates.
+journal is written ten times, each copy whole weeks before the next (weekdays stay), incident numbers moved with their dates.
 Only what the board reads is copied: the journal and the last state, not the tables beside it.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import math
 import re
 import shutil
 from datetime import date, timedelta
@@ -26,8 +27,6 @@ from siaga.postgres import EmbeddedPostgres
 from siaga.serve import prepare_database
 from tests.browser.year import PACK
 
-STEP_DAYS = 364
-"""52 weeks: the hours and weekdays of demand stay where they are."""
 LINES = 20_000
 """A COPY each."""
 COLUMNS = ["region", "seq", "at", "actor_role", "actor_name", "kind", "body", "command_id", "writer"]
@@ -37,10 +36,10 @@ log = logging.getLogger("years")
 
 
 class Earlier:
-    """Moves the dates in a journal line back by so many days."""
+    """Moves the dates in a journal line back by so many whole days."""
 
-    def __init__(self, days: int) -> None:
-        self._by = timedelta(days=days)
+    def __init__(self, by: timedelta) -> None:
+        self._by = by
         self._times: dict[str, str] = {}
         self._numbers: dict[str, str] = {}
 
@@ -83,9 +82,10 @@ async def write(dsn: str, lines: list[Any], snapshot: Any, years: int) -> None:
     await prepare_database(dsn, region.code)
     owner = await connect(dsn, role=None)
     try:
+        weeks = math.ceil((lines[-1]["at"] - lines[0]["at"]) / timedelta(weeks=1))  # time never runs back in a journal
         for copy in range(years):
-            earlier = Earlier(STEP_DAYS * (years - 1 - copy))
-            by, first = timedelta(days=STEP_DAYS * (years - 1 - copy)), copy * len(lines)
+            by, first = timedelta(weeks=weeks * (years - 1 - copy)), copy * len(lines)
+            earlier = Earlier(by)
             for start in range(0, len(lines), LINES):
                 rows = [
                     (r[0], first + r[1], r[2] - by, r[3], r[4], r[5], earlier(r[6]).encode(), None, r[8])
