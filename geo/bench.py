@@ -44,11 +44,11 @@ imported = time.perf_counter()
 def rss():
     with open("/proc/self/statm") as f:
         return int(f.read().split()[1]) * resource.getpagesize() / 1e6
-before = rss()
+before, cpu = rss(), time.process_time()
 graph = RoadGraph.load(sys.argv[1])
 loaded = time.perf_counter()
 graph.warm_up()
-print(imported - began, loaded - imported, time.perf_counter() - loaded, before, rss())
+print(imported - began, loaded - imported, time.perf_counter() - loaded, before, rss(), time.process_time() - cpu)
 """
 
 
