@@ -48,7 +48,10 @@ export function nextOf(desk: Deeds, row: Row): Next | null {
       return {
         kind: "send",
         label: L(`Kirim ${best}`, `Send ${best}`),
-        why: L("Belum ada unit menuju", "Nobody is on the way") + minutes,
+        why:
+          (active.length === 0
+            ? L("Belum ada unit menuju", "Nobody is on the way")
+            : L("Rencana belum terisi", "The plan is not filled yet")) + minutes,
         go: () => void desk.send(id, best),
       };
   }
