@@ -141,6 +141,8 @@ class Board(msgspec.Struct, frozen=True):
     sliced: bool
     catching_up: bool
     """The server has just started and still folds the journal: the figures are not whole yet."""
+    deepening: bool
+    """The engine is still being asked again about past late responses: causes may move between rows, nothing else does."""
     heat: list[list[HeatCell]]
     """[weekday, Monday first][local hour]."""
     zones: list[ZoneMore]
@@ -178,9 +180,12 @@ class Boards:
     def __init__(
         self, ledger: Ledger, region: Region, utilisation: Utilisation | None = None,
         villages: Mapping[str, str] | None = None, catching_up: Callable[[], bool] = lambda: False,
+        deepening: Callable[[], bool] = lambda: False,
     ) -> None:  # fmt: skip
-        """`villages`: name of every kelurahan by code. `catching_up`: whether the past is still being folded."""
+        """`villages`: name of every kelurahan by code. `catching_up`: whether the past is still being folded. `deepening`:
+        whether explanations are still being made exact."""
         self.catching_up = catching_up
+        self.deepening = deepening
         self.ledger = ledger
         self.villages = villages or {}
         self.region = region
@@ -255,11 +260,13 @@ class Boards:
         view = self.ledger.view(since, until)
         stands = standing(self.ledger, self.region, self.utilisation, since, until, now)
         past = self.ledger.view(*past_days(now, self.region.utc_offset_h))
-        late = self.catching_up()
+        late, deepening = self.catching_up(), self.deepening()
 
         def make() -> Board:
             board = make_board(view, past, of, stands, self.region, self.villages)
-            return msgspec.structs.replace(board, catching_up=True) if late else board
+            if late or deepening:
+                board = msgspec.structs.replace(board, catching_up=late, deepening=deepening)
+            return board
 
         return make
 
@@ -301,6 +308,7 @@ def make_board(
         step=step,
         sliced=not of.whole,
         catching_up=False,
+        deepening=False,
         heat=_heat(rows),
         zones=_zones(rows, region),
         villages=_villages(rows, villages),

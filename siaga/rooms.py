@@ -32,6 +32,8 @@ PLACES_KEPT = 20_000
 """Villages of places remembered: a year of emergencies; each look-up compares a place with every village."""
 ROWS_BEHIND_MAX = 1_000
 """More rows than this take longer to write than anybody waits for a board; a year is written once after a start."""
+UNEXPLAINED_MAX = 5
+"""Closed incidents waiting to be explained by the engine: this many and more only after a start."""
 
 
 class Rooms:
@@ -52,7 +54,9 @@ class Rooms:
         self.zones = self.map.zones
         self.keeping = keeping
         villages = {} if self.zones is None else {z.code: z.name for z in self.zones.zones}
-        self.boards = boards.Boards(self.sla.ledger, region, self.sla.utilisation, villages, self._catching_up)
+        self.boards = boards.Boards(
+            self.sla.ledger, region, self.sla.utilisation, villages, self._catching_up, self._deepening
+        )
         smtp = mailing.read_smtp()
         self.mailer = mailing.Mailer(self.boards, keeping, smtp, now) if smtp is not None else None
         self.alerts = alerts.Alerts(keeping, region, self.zones, now)
@@ -67,6 +71,9 @@ class Rooms:
 
     def _catching_up(self) -> bool:
         return not self.feed.caught_up or self.sla.ledger.behind > ROWS_BEHIND_MAX
+
+    def _deepening(self) -> bool:
+        return not self.feed.caught_up or self.sla.unexplained > UNEXPLAINED_MAX
 
     def _village_of(self, lon: float, lat: float) -> str | None:
         assert self.zones is not None

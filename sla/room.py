@@ -8,7 +8,6 @@ room.reporter.tick(now)      # every minute or so: writes a report that is due
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -38,7 +37,7 @@ class SlaRoom:
         self.fold.watch = self.ledger.mark
         self.reporter = Reporter(self.fold, region, reports, self.utilisation, self.attribution)
         self.region = region
-        self._closed: deque[str] = deque()
+        self._closed: list[str] = []
         self._again = False
 
     def begin_again(self) -> None:
@@ -64,13 +63,18 @@ class SlaRoom:
         if isinstance(entry.event, IncidentClosed):
             self._closed.append(entry.event.incident_id)
 
+    @property
+    def unexplained(self) -> int:
+        """Closed incidents the engine has not been asked about again yet: many after a start, hardly any later."""
+        return len(self._closed)
+
     def explain_next(self, now: datetime) -> bool:
-        """Ask the engine again about one late response that has closed (some 20 ms); False when none waits.
+        """Ask the engine again about one late response that has closed (some 20 ms), the newest first; False when none waits.
 
         Called every now and then, so that lists and reports find explanations ready instead of holding up the calls.
         """
         while self._closed:
-            case = self.fold.timeline.cases.get(self._closed.popleft())
+            case = self.fold.timeline.cases.get(self._closed.pop())
             if case is not None and self.attribution.explain(case, self.fold.timeline, now) is not None:
                 self.ledger.mark_case(case.incident_id)
                 return True

@@ -74,10 +74,10 @@ def windows(chromium: Browser, town: Town) -> Iterator[Windows]:
 
 
 def board(windows: Windows, query: str = PERIOD, role: str = "manager", **options: object) -> Page:
-    """The board of the simulated days, once the server has read them all."""
+    """The board of the simulated days, once the server has read and explained them all."""
     page = windows.staff(role, f"/dasbor?{query}", **options)
     page.wait_for_selector(".card .figure")
-    still = page.get_by_text("masih membaca catatan lama")
+    still = page.get_by_text(re.compile("masih membaca catatan lama|masih memeriksa ulang sebab"))
     while still.count():  # it asks again every 30 s; a reload is sooner
         page.reload()
         page.wait_for_selector(".card .figure")

@@ -81,6 +81,7 @@ export interface Board {
   step: "day" | "month";
   sliced: boolean;
   catching_up: boolean;
+  deepening: boolean;
   /** [weekday, Monday first][local hour] */
   heat: { n: number; within: number }[][];
   villages: { code: string; name: string; share: Share; p90_s: number | null }[];
