@@ -309,6 +309,11 @@ class Assignment(msgspec.Struct):
     receipts: dict[str, datetime] = {}
     """`<device>/<step>` -> when each of the unit's devices said the job was `delivered` or `seen`, by our clock."""
 
+    @property
+    def by_hand(self) -> bool:
+        """A person sent this unit against the recommendation, with a reason: no policy takes that back."""
+        return self.reason != "" and self.assigned_by != str(ENGINE)
+
 
 class Restriction(msgspec.Struct, frozen=True):
     """A closed or slow stretch of road."""

@@ -273,7 +273,7 @@ def look(engine: Engine, at: datetime) -> dict[str, None]:
             coming = [
                 view.need(incident, a.capability, a.first, a.unit_id, a.assigned_at)
                 for a in map(state.assignments.__getitem__, incident.assignment_ids)
-                if a.state in COMING_STATES
+                if a.state in COMING_STATES and not a.by_hand
             ]
         if incident_id in state.short_ids:
             missing = incident.unfilled

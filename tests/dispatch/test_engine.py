@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 import pytest
 
@@ -20,6 +22,8 @@ from dispatch.model import (
     ReportState,
     UnitState,
 )
+from dispatch.policies.assign import AssignSettings, BestTogether
+from dispatch.policies.view import Choice, Move, View
 from geo.router import StraightLineRouter
 from tests.dispatch.town import (
     DISPATCHER,
@@ -322,6 +326,38 @@ def test_an_emergency_merged_into_a_lesser_case_brings_its_plan_and_its_clock() 
     assert tree.unfilled == []
     engine.step(co.ReportAtScene(assignment_id=coming), after(200), crew(engine.state.assignments[coming].unit_id))
     assert tree.first_capable_at_scene_at == after(200)
+
+
+class _Together:
+    """The live policy's assignment alone."""
+
+    name, cites, period_s = "together", "own", 120.0
+
+    def __init__(self) -> None:
+        self._assigner = BestTogether(AssignSettings())
+
+    def assign(self, view: View) -> Sequence[Choice]:
+        return self._assigner.assign(view)
+
+    def relocate(self, view: View) -> Sequence[Move]:
+        return ()
+
+
+@pytest.mark.parametrize("reason", ["", "sudah dipandu lewat radio"])
+def test_a_unit_chosen_by_hand_is_not_swapped_away(reason: str) -> None:
+    """What the policy itself has sent it may improve when a nearer unit appears; what a person chose against it stays."""
+    engine = make_engine(_Together(), on_duty=False)
+    for unit_id in ("A4", "A2") if reason else ("A4",):
+        engine.step(co.StartDuty(unit_id=unit_id, crew=["Awak Contoh"]), after(1), crew(unit_id))
+    engine.step(report("kdrt"), after(2), TAKER)
+    incident = next(iter(engine.state.incidents.values()))
+    send = co.AssignUnit(incident_id=incident.incident_id, unit_id="A4", reason=reason)
+    engine.step(send, after(5), DISPATCHER)
+    assert engine.state.assignments[incident.assignment_ids[0]].by_hand is bool(reason)
+    engine.step(co.StartDuty(unit_id="A1", crew=["Awak Contoh"]), after(10), crew("A1"))
+    engine.step(report("medis", 0.018), after(130), TAKER)
+    sent = {a.unit_id for a in engine.state.assignments.values() if a.incident_id == incident.incident_id}
+    assert sent == ({"A4"} if reason else {"A4", "A1"})
 
 
 def test_diverting_a_unit_frees_its_old_incident_for_the_next_one() -> None:
