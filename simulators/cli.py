@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -154,6 +155,9 @@ def _table(found: list[Any], bounds: dict[str, float], seeds: int) -> None:
     for key, label, _ in METRICS:
         cells = []
         for i, c in enumerate(found):
+            if math.isnan(c.mean[key]):  # the city has no such priority
+                cells.append("–")
+                continue
             cell = f"{c.mean[key]:.1f}"
             if i:
                 cell += f"\n{c.gain[key]:+.1f} ± {c.half_width[key]:.1f}"
