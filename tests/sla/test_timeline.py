@@ -408,6 +408,21 @@ def test_a_server_clock_set_back_shortens_nothing() -> None:
     assert fold(journal).odd["clock_ran_back"] == 1
 
 
+def test_a_server_clock_that_jumps_ahead_makes_nothing_sooner() -> None:
+    """An arrival stamped an hour late counts late until a person corrects it; what rings before the clock is right again as well."""
+    journal = Journal()
+    journal.call(0, "i1")
+    journal.assign(60, "a", "i1")
+    journal.arrive(300 + 3_600, "a", "i1")
+    assert verdict(journal) == (LATE, Why.OVER_TARGET)
+    journal.call(400, "i2")
+    journal.assign(460, "b", "i2")
+    journal.arrive(600, "b", "i2")
+    found = fold(journal)
+    assert (found.tally(at(9_000)).within, found.tally(at(9_000)).n) == (0, 2)
+    assert found.odd["clock_ran_back"] >= 1
+
+
 def test_a_ring_from_the_future_starts_when_the_server_heard_of_it() -> None:
     journal = Journal()
     journal.open(0, "i1", "r", ring=5_000)
